@@ -1,0 +1,48 @@
+# One word per thing. `make` alone lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 7
+ARGS ?=
+
+.PHONY: help setup demo up test slow lint bench lock clean
+
+help:  ## list the words
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.venv/.ready: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+setup: .venv/.ready  ## make .venv with the controlplane command
+
+demo: setup  ## tell the story, then serve the dashboards (ARGS="--no-serve --json")
+	@$(BIN)/controlplane demo $(ARGS)
+
+up: setup  ## control process and dashboards on your own workspace
+	@$(BIN)/controlplane up $(ARGS)
+
+lint: setup  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint and all tests (under 12 minutes on 2 cores)
+	$(BIN)/python -m pytest $(ARGS)
+
+slow: setup  ## the long simulations
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: setup  ## ratios measured in one run
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: setup  ## resolve the dependencies again
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	  --custom-compile-command "make lock" --extra dev -o requirements.lock pyproject.toml requirements.in
+
+clean:  ## remove the environment and caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,190 @@
+"""Tables of the state database (SQLAlchemy Core), the same on SQLite and PostgreSQL.
+
+Times are ISO-8601 UTC text with microseconds and a trailing Z, so they sort as they compare and read the same on any engine;
+structured values are canonical JSON text, so that a hash over them never depends on a driver.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("applied_at", String, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("release_hash", String, primary_key=True),
+    Column("release", String, nullable=False),
+    Column("artefacts", Text, nullable=False),  # JSON: model, prompt, knowledge, classifier hashes
+    Column("author", String, nullable=False),
+    Column("registered_at", String, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("policy_hash", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("registered_at", String, nullable=False),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout_id", String, primary_key=True),
+    Column("release", String, nullable=False),
+    Column("release_hash", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("execution_enabled", Boolean, nullable=False),
+    Column("policy_hash", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", String, nullable=False),
+    Column("stage_started_at", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+
+stages = Table(
+    "stages",  # history of what share was served when: one row per change of (phase, stage, share, state, change marker)
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("rollout_id", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("release", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("event", String, nullable=False),
+    UniqueConstraint("rollout_id", "version"),
+)
+
+ledger = Table(
+    "ledger",  # one hash-chained row per closed block, all its streams packed
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("rollout_id", String, nullable=False),
+    Column("policy_hash", String, nullable=False),
+    Column("block_key", String, nullable=False),  # lane (maturity, span) and block start
+    Column("lane", String, nullable=False),
+    Column("block_start", String, nullable=False),
+    Column("span_seconds", Integer, nullable=False),
+    Column("last_batch", Integer, nullable=False),
+    Column("closed_at", String, nullable=False),
+    Column("counts", Text, nullable=False),  # JSON list: one object per stream (trigger, segment, counts)
+    Column(
+        "readings", Text, nullable=False
+    ),  # JSON list: trigger, segment, log_e, log_threshold, fired, verdict, weight_spent, onset
+    Column("state", Text, nullable=False),  # JSON: detector state per stream after this block
+    Column("prev_hash", String, nullable=False, unique=True),
+    Column("hash", String, nullable=False),
+    UniqueConstraint("rollout_id", "policy_hash", "block_key"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("payload", Text, nullable=False),  # canonical JSON
+    Column("policy_hash", String, nullable=False),
+    Column("prev_hash", String, nullable=False, unique=True),
+    Column("hash", String, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", String, primary_key=True),
+    Column("created_at", String, nullable=False),
+    Column("kind", String, nullable=False),  # alert | resolve | review
+    Column("incident_id", String, nullable=True),
+    Column("payload", Text, nullable=False),  # JSON: labels, annotations, evidence (alerts.model.Alert)
+    Column("status", String, nullable=False),  # pending | sending | sent | suppressed | dead
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", String, nullable=False),
+    Column("receiver", String, nullable=True),
+    Column("receipt", Text, nullable=True),  # JSON: channel and message ts, or what the receiver returned
+    Column("sent_at", String, nullable=True),
+    Column("error", Text, nullable=True),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", String, primary_key=True),
+    Column("rollout_id", String, nullable=False),
+    Column("release", String, nullable=False),
+    Column("state", String, nullable=False),  # open | acknowledged | contained | resolved | reviewed
+    Column("severity", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("onset_at", String, nullable=True),
+    Column("detected_at", String, nullable=False),
+    Column("cut_at", String, nullable=True),
+    Column("verified_at", String, nullable=True),
+    Column("alerted_at", String, nullable=True),
+    Column("resolved_at", String, nullable=True),
+    Column("customers_exposed", Integer, nullable=True),
+    Column("evidence", Text, nullable=False),  # JSON
+    Column("timeline", Text, nullable=False),  # JSON list of {at, actor, text}
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", String, primary_key=True),
+    Column("rollout_id", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("release_hash", String, nullable=False),
+    Column("approver", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("approved_at", String, nullable=False),
+)
+
+runs = Table(
+    "runs",  # a scheduled run claims (job, slot) before it works
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("slot", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("lease_until", String, nullable=False),
+    Column("done_at", String, nullable=True),
+    Column("result", Text, nullable=True),
+)
+
+leases = Table(
+    "leases",  # named exclusive roles (the writer); the fencing token rises with every change of hands
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("lease_until", String, nullable=False),
+)
+
+artefacts = Table(
+    "artefacts",  # versioned results of jobs: drift reports, reviews
+    metadata,
+    Column("artefact_id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("summary", Text, nullable=False),
+)
