@@ -17,6 +17,13 @@ schema_version = Table(
     Column("applied_at", String, nullable=False),
 )
 
+state_version = Table(
+    "state_version",  # one row; rises with every write, so that readers see at once whether anything changed
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
 releases = Table(
     "releases",
     metadata,
@@ -53,6 +60,7 @@ rollouts = Table(
     Column("stage_started_at", String, nullable=False),
     Column("reason", Text, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("cut_verified_at", String, nullable=True),
 )
 
 stages = Table(
@@ -87,10 +95,18 @@ ledger = Table(
     Column(
         "readings", Text, nullable=False
     ),  # JSON list: trigger, segment, log_e, log_threshold, fired, verdict, weight_spent, onset
-    Column("state", Text, nullable=False),  # JSON: detector state per stream after this block
     Column("prev_hash", String, nullable=False, unique=True),
     Column("hash", String, nullable=False),
     UniqueConstraint("rollout_id", "policy_hash", "block_key"),
+)
+
+detectors = Table(
+    "detectors",  # where each lane stands: state of its detectors and certificates after its last closed block
+    metadata,
+    Column("rollout_id", String, primary_key=True),
+    Column("lane", String, primary_key=True),
+    Column("closed_until", String, nullable=False),
+    Column("state", Text, nullable=False),  # JSON, rebuilt by a replay of the ledger
 )
 
 audit = Table(

@@ -1,0 +1,116 @@
+"""Who is served what: a pure function of the rollout row, the policy and the customer.
+
+There is no table of flags. The arm follows from the rollout's share and a salted stable hash of the customer's id, so a
+decision's commit is the cut, and a growing share only ever adds customers. Eligibility comes first and is the same in both
+arms: what must go to a person is never compared, employees-only phases take employees, the canary takes low-risk intents.
+
+Fail safe: no rollout, an unreadable state or one that was read too long ago serves the baseline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from controlplane.core.model import Arm, Rollout, RolloutState
+from controlplane.core.policy import Policy, Stage
+
+
+class Reason(StrEnum):
+    """Resolution reasons, named as OpenFeature names them."""
+
+    SPLIT = "SPLIT"
+    TARGETING_MATCH = "TARGETING_MATCH"
+    DISABLED = "DISABLED"
+    STALE = "STALE"
+    ERROR = "ERROR"
+    DEFAULT = "DEFAULT"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A customer at the first message of a conversation, as seen before any arm is drawn."""
+
+    user_id: str
+    employee: bool = False
+    segment: str = ""
+    intent: str = ""
+    mandatory_person: bool = False
+    low_risk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a customer is served and why; logged as the conversation's exposure."""
+
+    arm: Arm
+    eligible: bool
+    ineligible_reason: str | None
+    reason: Reason
+    flag_version: int
+    rollout_id: str
+    release: str
+    phase: str
+    share: float
+    execution_enabled: bool
+
+
+def bucket(salt: str, user_id: str) -> float:
+    """Position of a customer in [0, 1): the first 8 bytes of sha256(salt, id) over 2**64, uniform and stable."""
+    digest = hashlib.sha256(f"{salt}\x1f{user_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def ineligible_reason(unit: Unit, stage: Stage) -> str | None:
+    """Why this customer is not part of the comparison in this stage, or None."""
+    if unit.mandatory_person:
+        return "mandatory_person"
+    if stage.audience == "employees":
+        return None if unit.employee else "not_employee"
+    if unit.employee:
+        return "employee"
+    if stage.audience == "low_risk" and not unit.low_risk:
+        return "not_low_risk"
+    return None
+
+
+def baseline(reason: Reason) -> Exposure:
+    """The exposure served when nothing better is known."""
+    return Exposure(Arm.BASELINE, False, str(reason).lower(), reason, 0, "", "", "", 0.0, False)
+
+
+def decide_exposure(
+    rollout: Rollout | None, policy: Policy | None, unit: Unit, now: datetime, read_at: datetime
+) -> Exposure:
+    """The arm of one customer now, from a rollout row that was read at `read_at`."""
+    if rollout is None or policy is None:
+        return baseline(Reason.DEFAULT)
+    if now - read_at > timedelta(seconds=policy.watch.flag_max_age_seconds):
+        return baseline(Reason.STALE)
+    stage = policy.stages[rollout.stage]
+    why_not = ineligible_reason(unit, stage)
+    arm, reason = _arm(rollout, policy, unit, why_not)
+    return Exposure(
+        arm=arm,
+        eligible=why_not is None,
+        ineligible_reason=why_not,
+        reason=reason,
+        flag_version=rollout.version,
+        rollout_id=rollout.rollout_id,
+        release=rollout.release,
+        phase=rollout.phase,
+        share=rollout.share,
+        execution_enabled=rollout.execution_enabled,
+    )
+
+
+def _arm(rollout: Rollout, policy: Policy, unit: Unit, why_not: str | None) -> tuple[Arm, Reason]:
+    if rollout.state is RolloutState.ROLLED_BACK or rollout.share <= 0:
+        return Arm.BASELINE, Reason.DISABLED
+    if why_not is not None:
+        return Arm.BASELINE, Reason.TARGETING_MATCH
+    if bucket(policy.assignment.salt, unit.user_id) < rollout.share:
+        return Arm.ASSISTANT, Reason.SPLIT
+    return Arm.BASELINE, Reason.SPLIT

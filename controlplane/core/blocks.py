@@ -1,0 +1,110 @@
+"""Which blocks there are, and which of them may close now.
+
+A block is a fixed span of time counted from the start of its *stage span* (the time in which one share was served), so a share
+change always starts a new block and no block ever mixes two shares; the last block before a change is cut short. A block
+closes once, when the sources' watermark has passed its end plus the lane's maturity: then every label that counts has arrived.
+
+Spans in which nothing is exposed (after a rollback) have no blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from controlplane.core.model import RolloutState
+from controlplane.core.policy import Certificate, Policy, Trigger
+
+SHARE_EVENTS = frozenset({"start", "promote", "rollback", "restart"})
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """A row of the rollout's history, as far as blocks need it."""
+
+    version: int
+    event: str
+    state: RolloutState
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Time in which one share was served: `[start, end)`, `end` None while it lasts."""
+
+    version: int
+    start: datetime
+    end: datetime | None
+    exposed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Streams that close together: the same block length and the same maturity."""
+
+    key: str
+    span: timedelta
+    maturity: timedelta
+    triggers: tuple[Trigger, ...]
+    certificates: tuple[Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block that may close. `starts_stage` / `deploys`: what the weight account knows before the block opens."""
+
+    start: datetime
+    end: datetime
+    stage_version: int
+    starts_stage: bool
+    deploys: int
+
+
+def lanes(policy: Policy) -> tuple[Lane, ...]:
+    """The policy's lanes, in the order of their keys."""
+    streams: tuple[Trigger | Certificate, ...] = (*policy.triggers, *policy.certificates)
+    keys = sorted({item.lane for item in streams})
+    result = []
+    for key in keys:
+        triggers = tuple(item for item in policy.triggers if item.lane == key)
+        certificates = tuple(item for item in policy.certificates if item.lane == key)
+        first = next(item for item in streams if item.lane == key)
+        maturity = timedelta(minutes=first.maturity_minutes)
+        result.append(Lane(key, timedelta(seconds=first.block_seconds), maturity, triggers, certificates))
+    return tuple(result)
+
+
+def spans(history: Sequence[StageEvent]) -> list[Span]:
+    """Stage spans of a rollout's history (oldest first)."""
+    changes = [row for row in history if row.event in SHARE_EVENTS]
+    ends: list[datetime | None] = [later.started_at for _, later in pairwise(changes)] + [None]
+    return [
+        Span(row.version, row.started_at, end, row.state is not RolloutState.ROLLED_BACK)
+        for row, end in zip(changes, ends, strict=False)
+    ]
+
+
+def closable(
+    history: Sequence[StageEvent], lane: Lane, last: Block | None, watermark: datetime, limit: int = 2000
+) -> list[Block]:
+    """Blocks of `lane` behind its `last` closed one that may close at `watermark`, oldest first, at most `limit`.
+
+    A deploy marker belongs to the first block that opens at or after it: it is never back-dated, because a weight must be known
+    before the block it is spent on.
+    """
+    deploys = [row.started_at for row in history if row.event == "deploy"]
+    blocks: list[Block] = []
+    for span in spans(history):
+        start = span.start if last is None else max(span.start, last.end)
+        while span.exposed and len(blocks) < limit and (span.end is None or start < span.end):
+            end = start + lane.span if span.end is None else min(start + lane.span, span.end)
+            if end + lane.maturity > watermark:
+                return blocks
+            opened = last.start if last is not None else None
+            known = sum(1 for moment in deploys if moment <= start and (opened is None or moment > opened))
+            last = Block(start, end, span.version, start == span.start, known)
+            blocks.append(last)
+            start = end
+    return blocks

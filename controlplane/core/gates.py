@@ -1,0 +1,97 @@
+"""The gate out of a stage: what must be shown before more customers are exposed.
+
+Growing needs time in the stage, enough treated customers, every certificate that the phase names, approvals by people who are
+not the release's author, fresh data, and that no trigger has fired. Each requirement gives its own verdict with what there is and what is needed,
+so a person sees what is missing; the worst verdict speaks for the gate. A missing measurement never passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controlplane.core.model import Rollout, RolloutState, Verdict
+from controlplane.core.policy import Phase
+from controlplane.core.triggers import CertificateStanding
+
+
+@dataclass(frozen=True, slots=True)
+class GateFacts:
+    """What is known when a gate is judged."""
+
+    now: datetime
+    treated: int
+    standings: Mapping[str, CertificateStanding]
+    approvers: tuple[str, ...]
+    author: str
+    fired: bool
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One line of a gate: what is asked, what there is, and the verdict."""
+
+    name: str
+    verdict: Verdict
+    have: str
+    need: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """All requirements of a gate; `verdict` is the worst of them."""
+
+    requirements: tuple[Requirement, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """PASS only when every requirement passes."""
+        return max((requirement.verdict for requirement in self.requirements), default=Verdict.NO_DATA)
+
+    @property
+    def missing(self) -> tuple[Requirement, ...]:
+        """What keeps the gate shut."""
+        return tuple(item for item in self.requirements if item.verdict is not Verdict.PASS)
+
+    def without(self, name: str) -> GateResult:
+        """The gate as if one requirement were met."""
+        return GateResult(tuple(item for item in self.requirements if item.name != name))
+
+
+def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
+    """Every requirement of leaving the rollout's current stage."""
+    lines = [
+        _line("state", rollout.state is RolloutState.RUNNING, str(rollout.state), "RUNNING", Verdict.FAIL),
+        _line("no trigger fired", not facts.fired, "fired" if facts.fired else "none", "none", Verdict.FAIL),
+        _line("fresh data", facts.fresh, "fresh" if facts.fresh else "stale", "fresh", Verdict.NO_DATA),
+        _age(rollout, phase, facts.now),
+        _line("treated customers", facts.treated >= phase.min_treated, str(facts.treated), str(phase.min_treated)),
+    ]
+    lines += [_certificate(name, facts.standings.get(name)) for name in phase.certificates]
+    lines.append(_approvals(phase, facts))
+    return GateResult(tuple(lines))
+
+
+def _line(name: str, holds: bool, have: str, need: str, otherwise: Verdict = Verdict.INCONCLUSIVE) -> Requirement:
+    return Requirement(name, Verdict.PASS if holds else otherwise, have, need)
+
+
+def _age(rollout: Rollout, phase: Phase, now: datetime) -> Requirement:
+    age = now - rollout.stage_started_at
+    need = timedelta(minutes=phase.min_minutes)
+    return _line("time in stage", age >= need, f"{age.total_seconds() / 60:.0f} min", f"{phase.min_minutes:g} min")
+
+
+def _certificate(name: str, standing: CertificateStanding | None) -> Requirement:
+    if standing is None or standing.blocks == 0:
+        return Requirement(f"certificate {name}", Verdict.NO_DATA, "no data", "evidence at its threshold")
+    have, need = f"log evidence {standing.log_e:.2f}", f"{standing.log_threshold:.2f}"
+    return _line(f"certificate {name}", standing.certified, have, need)
+
+
+def _approvals(phase: Phase, facts: GateFacts) -> Requirement:
+    valid = tuple(name for name in facts.approvers if name != facts.author)
+    have = ", ".join(valid) or ("only the author" if facts.approvers else "none")
+    return _line("approvals", len(valid) >= phase.approvals, have, f"{phase.approvals} (not the author)")

@@ -1,0 +1,374 @@
+"""The policy of a rollout: one TOML text, validated as a whole, identified by its sha256.
+
+A policy says who may be exposed and when (phases and their stages), what must never happen (triggers, which share one error
+budget), what must be shown before growing (certificates and gates), and how a cut is verified. `parse` reports every problem
+it finds, each with line, key and remedy, and returns a `Policy` only when there is none. Unknown keys are problems: a
+misspelt limit must not silently be no limit.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from itertools import pairwise
+from math import isclose
+from typing import Any, TypeVar
+
+from controlplane.core.audit import sha256_text
+from controlplane.core.model import Action, MetricKind
+from controlplane.core.toml_lines import Path, line_index, line_of
+
+T = TypeVar("T")
+
+SCHEMA = 1
+AUDIENCES = ("employees", "low_risk", "eligible")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a policy text."""
+
+    line: int
+    key: str
+    message: str
+    remedy: str
+
+    def text(self, source: str) -> str:
+        """`file:line: key: what is wrong; what to do`."""
+        return f"{source}:{self.line}: {self.key}: {self.message}; {self.remedy}"
+
+
+class PolicyError(ValueError):
+    """A policy text that must not be used; `problems` has every reason."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problem.text(source) for problem in problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The promise: a release within its limits is ever rolled back with at most this probability."""
+
+    false_rollback: float = 0.01
+    certificate: float = 0.05
+    horizon_weeks: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """How customers come to an arm; eligibility is decided before it, the same way in both arms."""
+
+    salt: str
+    low_risk_intents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Lateness allowed to producers, how old data may be, and how a cut is verified."""
+
+    lateness_seconds: int = 30
+    freshness_seconds: int = 300
+    flag_max_age_seconds: int = 5
+    client_poll_seconds: int = 5
+    probes: int = 20
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A phase and its stages (shares of the eligible audience), with what its gate asks before each step out of a stage."""
+
+    name: str
+    audience: str
+    shares: tuple[float, ...]
+    min_minutes: float = 0.0
+    min_treated: int = 0
+    certificates: tuple[str, ...] = ()
+    approvals: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """One thing that must not happen, how it is tested, and what follows when it fires."""
+
+    name: str
+    metric: str
+    kind: MetricKind
+    limit: float
+    weight: float
+    action: Action
+    block_seconds: int = 60
+    maturity_minutes: float = 0.0
+    slo_ms: float | None = None
+
+    @property
+    def maturity(self) -> timedelta:
+        """How long after a conversation's start its label is final."""
+        return timedelta(minutes=self.maturity_minutes)
+
+    @property
+    def lane(self) -> str:
+        """Streams of one lane close together: the same block length and maturity."""
+        return f"{self.block_seconds}s+{round(self.maturity_minutes * 60)}s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What must be shown before growing: the treated arm is not worse than the control by `margin` or more."""
+
+    name: str
+    metric: str
+    kind: MetricKind
+    margin: float
+    block_seconds: int = 60
+    maturity_minutes: float = 0.0
+
+    @property
+    def lane(self) -> str:
+        """As for triggers."""
+        return f"{self.block_seconds}s+{round(self.maturity_minutes * 60)}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the rollout, flattened over the phases; `index` counts from 0."""
+
+    index: int
+    phase: str
+    audience: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A validated policy; `hash` is the sha256 of the text it was read from."""
+
+    name: str
+    owner: str
+    baseline: str
+    budget: Budget
+    assignment: Assignment
+    watch: Watch
+    phases: tuple[Phase, ...]
+    triggers: tuple[Trigger, ...]
+    certificates: tuple[Certificate, ...]
+    text: str
+    hash: str
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages in order."""
+        flat = [(phase, share) for phase in self.phases for share in phase.shares]
+        return tuple(Stage(i, phase.name, phase.audience, share) for i, (phase, share) in enumerate(flat))
+
+    def phase(self, name: str) -> Phase:
+        """The phase of that name; KeyError names the ones there are."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(f"no phase '{name}' in policy '{self.name}': it has {', '.join(p.name for p in self.phases)}")
+
+    def alpha(self, trigger: Trigger, segment: str) -> float:
+        """Error budget of one stream: half of the trigger's share for all traffic, half for all its segments together."""
+        share = self.budget.false_rollback * trigger.weight / 2
+        return share if segment == "all" else share / len(self.watch.segments)
+
+
+def parse(text: str, source: str = "policy") -> Policy:
+    """The policy in `text`. Raises `PolicyError` with every problem, each naming `source`, line, key and remedy."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = getattr(error, "lineno", 1)
+        raise PolicyError(source, (Problem(line, "TOML", str(error), "mend the syntax"),)) from None
+    reader = _Reader(line_index(text))
+    policy = _read(reader, raw, text)
+    if policy is not None and not reader.problems:
+        _lint(reader, policy)
+    if policy is None or reader.problems:
+        raise PolicyError(source, tuple(sorted(reader.problems, key=lambda problem: problem.line)))
+    return policy
+
+
+class _Reader:
+    """Collects problems while tables become frozen values."""
+
+    def __init__(self, index: dict[Path, int]) -> None:
+        self.index = index
+        self.problems: list[Problem] = []
+
+    def problem(self, path: Path, message: str, remedy: str) -> None:
+        key = ".".join(str(part) for part in path) or "policy"
+        self.problems.append(Problem(line_of(self.index, path), key, message, remedy))
+
+    def table(self, kind: Callable[..., T], raw: object, path: Path, names: tuple[str, ...]) -> T | None:
+        """`kind(**raw)` with every field checked against the type of the dataclass."""
+        if not isinstance(raw, dict):
+            self.problem(path, "is not a table", f"write [{'.'.join(str(p) for p in path)}]")
+            return None
+        before = len(self.problems)
+        for key in raw:
+            if key not in names:
+                self.problem((*path, key), "unknown key", f"known here: {', '.join(names)}")
+        values = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+        clean: dict[str, object] = {}
+        for name in names:
+            if name in raw:
+                clean[name] = self._value(str(values[name].type), raw[name], (*path, name))
+        if len(self.problems) > before:
+            return None
+        try:
+            return kind(**clean)
+        except TypeError as error:
+            missing = str(error).rsplit(":", maxsplit=1)[-1].strip()
+            self.problem(path, f"is incomplete, missing {missing}", "add it")
+            return None
+
+    def _value(self, kind: str, value: Any, path: Path) -> object:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        match kind:
+            case "float" | "float | None" if number:
+                return float(value)
+            case "int" if isinstance(value, int) and number:
+                return value
+            case "str" if isinstance(value, str):
+                return value
+            case "tuple[str, ...]" if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return tuple(value)
+            case "tuple[float, ...]" if isinstance(value, list) and all(
+                isinstance(item, int | float) for item in value
+            ):
+                return tuple(float(item) for item in value)
+            case "MetricKind" | "Action" if isinstance(value, str):
+                return self._choice(MetricKind if kind == "MetricKind" else Action, value, path)
+            case _:
+                self.problem(path, f"{value!r} is not a {kind}", "correct the value")
+                return None
+
+    def _choice(self, kind: type[MetricKind] | type[Action], value: str, path: Path) -> object:
+        try:
+            return kind(value)
+        except ValueError:
+            self.problem(path, f"{value!r} is not known", f"one of {', '.join(item.value for item in kind)}")
+            return None
+
+
+_TOP = ("schema", "name", "owner", "baseline", "budget", "assignment", "watch", "phases", "triggers", "certificates")
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _read(reader: _Reader, raw: dict[str, Any], text: str) -> Policy | None:
+    for key in raw:
+        if key not in _TOP:
+            reader.problem((key,), "unknown key", f"known here: {', '.join(_TOP)}")
+    if raw.get("schema") != SCHEMA:
+        reader.problem(("schema",), f"{raw.get('schema')!r} is not a known schema", f"write schema = {SCHEMA}")
+    heads = {key: raw.get(key, "") for key in ("name", "owner", "baseline")}
+    for key, value in heads.items():
+        if not isinstance(value, str) or not value:
+            reader.problem((key,), "is missing or not a text", f'write {key} = "..."')
+    budget = reader.table(Budget, raw.get("budget", {}), ("budget",), _names(Budget))
+    assignment = reader.table(Assignment, raw.get("assignment", {}), ("assignment",), _names(Assignment))
+    watch = reader.table(Watch, raw.get("watch", {}), ("watch",), _names(Watch))
+    phases = _list(reader, Phase, raw, "phases")
+    triggers = _list(reader, Trigger, raw, "triggers")
+    certificates = _list(reader, Certificate, raw, "certificates")
+    if reader.problems or budget is None or assignment is None or watch is None:
+        return None
+    return Policy(
+        name=str(heads["name"]),
+        owner=str(heads["owner"]),
+        baseline=str(heads["baseline"]),
+        budget=budget,
+        assignment=assignment,
+        watch=watch,
+        phases=phases,
+        triggers=triggers,
+        certificates=certificates,
+        text=text,
+        hash=sha256_text(text),
+    )
+
+
+def _list(reader: _Reader, kind: Callable[..., T], raw: dict[str, Any], key: str) -> tuple[T, ...]:
+    items = raw.get(key, [])
+    if not isinstance(items, list):
+        reader.problem((key,), "is not a list of tables", f"write [[{key}]]")
+        return ()
+    read = [reader.table(kind, item, (key, position), _names(kind)) for position, item in enumerate(items)]
+    return tuple(item for item in read if item is not None)
+
+
+def _lint(reader: _Reader, policy: Policy) -> None:
+    _lint_budget(reader, policy)
+    _lint_phases(reader, policy)
+    _lint_limits(reader, policy)
+
+
+def _lint_budget(reader: _Reader, policy: Policy) -> None:
+    for key in ("false_rollback", "certificate"):
+        if not 0 < getattr(policy.budget, key) < 1:
+            reader.problem(("budget", key), "is not a probability", "write a number between 0 and 1")
+    if policy.budget.horizon_weeks <= 0:
+        reader.problem(
+            ("budget", "horizon_weeks"), "is not positive", "write the planned length of the rollout in weeks"
+        )
+    total = sum(trigger.weight for trigger in policy.triggers)
+    if not isclose(total, 1.0, abs_tol=1e-9):
+        remedy = "the weights share one error budget: make them sum to 1"
+        reader.problem(("triggers", 0, "weight"), f"the weights of all triggers sum to {total:g}", remedy)
+    if not policy.assignment.salt:
+        reader.problem(
+            ("assignment", "salt"), "is empty", "write any fixed text; it must not change during the rollout"
+        )
+
+
+def _lint_phases(reader: _Reader, policy: Policy) -> None:
+    known = {certificate.name for certificate in policy.certificates}
+    if not policy.phases or not policy.stages:
+        reader.problem(("phases",), "there is none", "write at least one [[phases]] with shares")
+    for position, phase in enumerate(policy.phases):
+        path: Path = ("phases", position)
+        if phase.audience not in AUDIENCES:
+            reader.problem((*path, "audience"), f"{phase.audience!r} is not known", f"one of {', '.join(AUDIENCES)}")
+        if not all(0 < share <= 1 for share in phase.shares) or list(phase.shares) != sorted(set(phase.shares)):
+            reader.problem(
+                (*path, "shares"), "are not rising shares", "write rising numbers in (0, 1], such as [0.05, 0.2]"
+            )
+        for name in phase.certificates:
+            if name not in known:
+                reader.problem(
+                    (*path, "certificates"), f"{name!r} is not defined", "add a [[certificates]] of that name"
+                )
+    open_shares = [stage.share for stage in policy.stages if stage.audience != "employees"]
+    if any(later < earlier for earlier, later in pairwise(open_shares)):
+        reader.problem(("phases",), "shares shrink from one phase to the next", "order the phases by their shares")
+
+
+def _lint_limits(reader: _Reader, policy: Policy) -> None:
+    seen: set[str] = set()
+    for position, trigger in enumerate(policy.triggers):
+        path: Path = ("triggers", position)
+        if trigger.name in seen:
+            reader.problem((*path, "name"), f"{trigger.name!r} stands twice", "give each trigger a name of its own")
+        seen.add(trigger.name)
+        top = 4.0 if trigger.kind is MetricKind.RATING else 1.0
+        low = 0.0 if trigger.kind is not MetricKind.ONE_SAMPLE else 1e-9
+        if not low <= trigger.limit < top:
+            reader.problem(
+                (*path, "limit"), f"{trigger.limit:g} is impossible", f"write a number from {low:g} to below {top:g}"
+            )
+        if trigger.block_seconds <= 0 or trigger.maturity_minutes < 0:
+            reader.problem((*path, "block_seconds"), "block and maturity cannot be negative", "write positive spans")
+        if (trigger.metric == "slow_share") != (trigger.slo_ms is not None):
+            reader.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
+    for position, certificate in enumerate(policy.certificates):
+        if certificate.kind is MetricKind.ONE_SAMPLE or certificate.margin <= 0:
+            path = ("certificates", position, "margin")
+            reader.problem(path, "a certificate compares two arms with a positive margin", "use two_sample or rating")

@@ -1,0 +1,165 @@
+"""Environment and options -> frozen settings. The only place that reads environment variables.
+
+Secrets (`SLACK_BOT_TOKEN`, `CONTROLPLANE_TOKEN`, `CONTROLPLANE_LLM_KEY`) come from the environment alone; `repr` never shows them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+DEFAULT_HOME = ".controlplane"
+DEFAULT_PORT = 8321
+DEFAULT_DASHBOARD_PORT = 8322
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds everything of one installation, and the paths in it."""
+
+    home: Path
+
+    @property
+    def landing(self) -> Path:
+        """Records as they arrived, masked."""
+        return self.home / "landing"
+
+    @property
+    def facts(self) -> Path:
+        """DuckDB file of facts and rollups."""
+        return self.home / "facts.duckdb"
+
+    @property
+    def state(self) -> Path:
+        """SQLite file of the state."""
+        return self.home / "state.sqlite"
+
+    @property
+    def snapshots(self) -> Path:
+        """What dashboards read."""
+        return self.home / "snapshots"
+
+    @property
+    def reports(self) -> Path:
+        """Artefacts of jobs."""
+        return self.home / "reports"
+
+    @property
+    def models(self) -> Path:
+        """Trained classifiers."""
+        return self.home / "models"
+
+    @property
+    def marker(self) -> Path:
+        """Says what kind of workspace this is."""
+        return self.home / "workspace.toml"
+
+    def kind(self) -> str | None:
+        """`demo` or `live`; None when the folder is not a workspace yet."""
+        if not self.marker.exists():
+            return None
+        return str(tomllib.loads(self.marker.read_text()).get("kind", ""))
+
+    def create(self, kind: str) -> None:
+        """Make the folder a workspace of that kind. Raises SettingsError when it is one of another kind, or holds other things."""
+        found = self.kind()
+        if found is not None and found != kind:
+            raise SettingsError(
+                f"{self.home} is a {found} workspace, not a {kind} one: name another folder with --home"
+            )
+        if found is None and self.home.exists() and any(self.home.iterdir()):
+            raise SettingsError(f"{self.home} is not empty and no workspace: name an empty or new folder with --home")
+        for folder in (self.home, self.landing, self.snapshots, self.reports, self.models):
+            folder.mkdir(parents=True, exist_ok=True)
+        if found is None:
+            self.marker.write_text(f'kind = "{kind}"\n')
+
+    def secret(self, name: str) -> str:
+        """A random secret of this workspace, made once, readable by its owner only."""
+        path = self.home / name
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+        return path.read_text().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """Where alerts go when Slack is configured."""
+
+    token: str = field(repr=False)
+    channel: str
+    base_url: str = "https://slack.com/api/"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a command needs to know about its surroundings."""
+
+    workspace: Workspace
+    port: int
+    dashboard_port: int
+    policy_path: Path | None
+    state_url: str
+    slack: Slack | None
+    control_url: str | None
+
+    @property
+    def token(self) -> str:
+        """Token of the control API."""
+        return os.environ.get("CONTROLPLANE_TOKEN") or self.workspace.secret("token")
+
+    @property
+    def hmac_key(self) -> bytes:
+        """Key under which raw records are compared; it never leaves the workspace."""
+        return self.workspace.secret("hmac_key").encode()
+
+
+def load(
+    home: str | Path | None = None, policy: str | Path | None = None, env: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from options first, then the environment, then defaults."""
+    values = os.environ if env is None else env
+    workspace = Workspace(Path(home or values.get("CONTROLPLANE_HOME") or DEFAULT_HOME))
+    policy_name = policy or values.get("CONTROLPLANE_POLICY")
+    return Settings(
+        workspace=workspace,
+        port=_port(values, "CONTROLPLANE_PORT", DEFAULT_PORT),
+        dashboard_port=_port(values, "CONTROLPLANE_DASHBOARD_PORT", DEFAULT_DASHBOARD_PORT),
+        policy_path=Path(policy_name) if policy_name else None,
+        state_url=values.get("CONTROLPLANE_STATE_URL") or f"sqlite:///{workspace.state}",
+        slack=_slack(values),
+        control_url=values.get("CONTROLPLANE_URL"),
+    )
+
+
+def shipped_policy(name: str) -> str:
+    """Text of a policy that ships with the package: `default` or `demo`."""
+    return resources.files("controlplane.policies").joinpath(f"{name}.toml").read_text()
+
+
+def _port(values: Mapping[str, str], name: str, default: int) -> int:
+    text = values.get(name, str(default))
+    if not text.isdigit() or not 0 <= int(text) < 65536:
+        raise SettingsError(f"{name}={text!r} is not a port: write a number from 0 (any free port) to 65535")
+    return int(text)
+
+
+def _slack(values: Mapping[str, str]) -> Slack | None:
+    token, channel = values.get("SLACK_BOT_TOKEN"), values.get("SLACK_CHANNEL")
+    if not token and not channel:
+        return None
+    if not token or not channel:
+        missing = "SLACK_BOT_TOKEN" if not token else "SLACK_CHANNEL"
+        raise SettingsError(f"{missing} is not set: Slack needs both SLACK_BOT_TOKEN and SLACK_CHANNEL, or neither")
+    return Slack(token, channel, values.get("SLACK_BASE_URL") or "https://slack.com/api/")

@@ -1,0 +1,361 @@
+"""The state database: who is served what, why, and what was told to whom.
+
+`StateReader` looks, `StateWriter` changes: who is given a reader cannot write. All of a decision goes into **one** transaction
+(`StateWriter.commit`): closed blocks with their evidence, the rollout row by compare-and-swap of its version, the audit row,
+the incident and the message for people. Either all of it is there after a crash or none.
+
+SQLite by default (WAL, fsync on every commit, `BEGIN IMMEDIATE` for writers); PostgreSQL by URL (row lock on the version row).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+
+from controlplane.core.audit import ChainBreak, canonical, verify
+from controlplane.core.model import Rollout
+from controlplane.store import state_tables as t
+from controlplane.store.state_append import (
+    append_audit,
+    append_ledger,
+    append_message,
+    append_stage,
+    swap_rollout,
+    upsert_incident,
+    upsert_lane,
+)
+from controlplane.store.state_rows import (
+    AuditEntry,
+    Commit,
+    IncidentRow,
+    LaneState,
+    OutboxItem,
+    StageRow,
+    from_text,
+    incident_from_row,
+    outbox_from_row,
+    rollout_from_row,
+    stage_from_row,
+    to_text,
+)
+
+SCHEMA_VERSION = 1
+
+
+class FencedOff(RuntimeError):
+    """Another process holds the writer lease now; this one must stop writing."""
+
+
+def _engine(url: str, *, writer: bool) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # we say BEGIN ourselves, below
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout = 10000")
+            cursor.execute("PRAGMA foreign_keys = ON")
+            if writer:
+                cursor.execute("PRAGMA journal_mode = WAL")
+                cursor.execute("PRAGMA synchronous = FULL")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+    return engine
+
+
+class StateReader:
+    """Read-only view of the state."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url, writer=False)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._engine.dispose()
+
+    def _rows(self, statement: Any) -> list[Any]:
+        with self._engine.begin() as connection:
+            return list(connection.execute(statement).all())
+
+    def version(self) -> int:
+        """Rises with every write."""
+        rows = self._rows(select(t.state_version.c.version))
+        return int(rows[0].version) if rows else 0
+
+    def rollout(self) -> Rollout | None:
+        """The active rollout."""
+        rows = self._rows(select(t.rollouts).where(t.rollouts.c.active))
+        return rollout_from_row(rows[0]) if rows else None
+
+    def cut_verified_at(self, rollout_id: str) -> datetime | None:
+        """When the cut of a rolled-back rollout was verified, or None."""
+        rows = self._rows(select(t.rollouts.c.cut_verified_at).where(t.rollouts.c.rollout_id == rollout_id))
+        return from_text(rows[0][0]) if rows and rows[0][0] else None
+
+    def stages(self, rollout_id: str) -> list[StageRow]:
+        """History of what was served when, oldest first."""
+        rows = self._rows(select(t.stages).where(t.stages.c.rollout_id == rollout_id).order_by(t.stages.c.version))
+        return [stage_from_row(row) for row in rows]
+
+    def lanes(self, rollout_id: str) -> dict[str, LaneState]:
+        """Where each lane of the rollout stands."""
+        rows = self._rows(select(t.detectors).where(t.detectors.c.rollout_id == rollout_id))
+        return {row.lane: LaneState(row.lane, from_text(row.closed_until), json.loads(row.state)) for row in rows}
+
+    def policy_text(self, policy_hash: str) -> str | None:
+        """The text of a registered policy."""
+        rows = self._rows(select(t.policies.c.text).where(t.policies.c.policy_hash == policy_hash))
+        return str(rows[0].text) if rows else None
+
+    def release_hashes(self) -> dict[str, str]:
+        """Release label by artefact hash."""
+        return {row.release_hash: row.release for row in self._rows(select(t.releases))}
+
+    def approvals(self, rollout: Rollout) -> list[str]:
+        """Names of those who approved leaving the current stage of exactly this release."""
+        c = t.approvals.c
+        statement = select(c.approver).where(
+            c.rollout_id == rollout.rollout_id, c.stage == rollout.stage, c.release_hash == rollout.release_hash
+        )
+        return sorted({str(row.approver) for row in self._rows(statement)})
+
+    def outbox_due(self, now: datetime) -> list[OutboxItem]:
+        """Messages not yet delivered whose next attempt is due, oldest first."""
+        c = t.outbox.c
+        open_ones = c.status.in_(("pending", "sending"))
+        statement = select(t.outbox).where(open_ones, c.next_attempt_at <= to_text(now))
+        return [outbox_from_row(row) for row in self._rows(statement.order_by(c.created_at, c.outbox_id))]
+
+    def outbox(self) -> list[OutboxItem]:
+        """All messages, oldest first."""
+        return [
+            outbox_from_row(row)
+            for row in self._rows(select(t.outbox).order_by(t.outbox.c.created_at, t.outbox.c.outbox_id))
+        ]
+
+    def incidents(self) -> list[IncidentRow]:
+        """All incidents, oldest first."""
+        rows = self._rows(select(t.incidents).order_by(t.incidents.c.detected_at))
+        return [incident_from_row(row) for row in rows]
+
+    def audit_rows(self) -> list[dict[str, Any]]:
+        """The audit log as plain rows, oldest first."""
+        return [dict(row._mapping) for row in self._rows(select(t.audit).order_by(t.audit.c.seq))]
+
+    def ledger_rows(self, rollout_id: str | None = None) -> list[dict[str, Any]]:
+        """The evidence ledger as plain rows, oldest first."""
+        statement = select(t.ledger).order_by(t.ledger.c.seq)
+        if rollout_id is not None:
+            statement = statement.where(t.ledger.c.rollout_id == rollout_id)
+        return [dict(row._mapping) for row in self._rows(statement)]
+
+    def has_fired(self, rollout_id: str) -> bool:
+        """Latch: whether any closed block of the rollout holds a reading at or over its threshold."""
+        return any(reading["fired"] for row in self.ledger_rows(rollout_id) for reading in json.loads(row["readings"]))
+
+    def verify_chains(self) -> dict[str, ChainBreak | None]:
+        """First break of the audit log and of the evidence ledger, None where the chain is whole."""
+        return {"audit": verify(self.audit_rows()), "ledger": verify(self.ledger_rows())}
+
+    def export(self) -> dict[str, list[dict[str, Any]]]:
+        """Every table as plain rows: what the snapshot publishes."""
+        with self._engine.begin() as connection:
+            return {
+                table.name: [dict(row._mapping) for row in connection.execute(select(table)).all()]
+                for table in t.metadata.sorted_tables
+            }
+
+
+class StateWriter(StateReader):
+    """The only type that changes the state."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._write_engine = _engine(url, writer=True)
+        self._token: tuple[str, int] | None = None
+
+    def close(self) -> None:
+        """Release the connections."""
+        super().close()
+        self._write_engine.dispose()
+
+    def migrate(self, now: datetime) -> None:
+        """Create what is missing. A newer schema than this program's is refused."""
+        with self._write_engine.begin() as connection:
+            t.metadata.create_all(connection)
+            found = connection.execute(select(func.max(t.schema_version.c.version))).scalar()
+            if found is None:
+                connection.execute(insert(t.schema_version).values(version=SCHEMA_VERSION, applied_at=to_text(now)))
+                connection.execute(insert(t.state_version).values(id=1, version=0))
+            elif int(found) > SCHEMA_VERSION:
+                raise RuntimeError(
+                    f"the state has schema {found}, this program knows {SCHEMA_VERSION}: install the newer program"
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """A write transaction: locks the version row first (FOR UPDATE where the engine has it), checks the fencing token."""
+        with self._write_engine.begin() as connection:
+            connection.execute(select(t.state_version.c.version).with_for_update()).all()
+            if self._token is not None:
+                name, token = self._token
+                held = connection.execute(select(t.leases.c.token).where(t.leases.c.name == name)).scalar()
+                if held != token:
+                    raise FencedOff(f"the lease '{name}' was taken over by another process; this one stops writing")
+            yield connection
+            connection.execute(update(t.state_version).values(version=t.state_version.c.version + 1))
+
+    def commit(self, change: Commit, now: datetime) -> None:
+        """Write one decision. Raises `LostRace` and writes nothing when the rollout has changed since it was read."""
+        with self._transaction() as connection:
+            policy_hash = ""
+            if change.rollout is not None:
+                swap_rollout(connection, change.rollout, change.expected_version)
+                policy_hash = change.rollout.policy_hash
+                if change.stage_event is not None:
+                    append_stage(connection, change.rollout, change.stage_event)
+            for entry in change.ledger:
+                append_ledger(connection, entry, now)
+            for lane in change.lanes:
+                upsert_lane(connection, change.ledger[0].rollout_id, lane)
+            for audit in change.audit:
+                append_audit(connection, audit, policy_hash, now)
+            if change.incident is not None:
+                upsert_incident(connection, change.incident)
+            for message in change.messages:
+                append_message(connection, message, now)
+
+    def register_policy(self, policy_hash: str, name: str, text: str, now: datetime) -> None:
+        """Keep the text of a policy under its hash (once)."""
+        with self._transaction() as connection:
+            if (
+                connection.execute(select(t.policies.c.name).where(t.policies.c.policy_hash == policy_hash)).first()
+                is None
+            ):
+                row = {"policy_hash": policy_hash, "name": name, "text": text, "registered_at": to_text(now)}
+                connection.execute(insert(t.policies).values(**row))
+
+    def register_release(
+        self, release: str, release_hash: str, artefacts: Mapping[str, str], author: str, now: datetime
+    ) -> None:
+        """Keep what a release is made of under its hash (once)."""
+        with self._transaction() as connection:
+            c = t.releases.c
+            if connection.execute(select(c.release).where(c.release_hash == release_hash)).first() is None:
+                row = {"release": release, "release_hash": release_hash, "artefacts": canonical(dict(artefacts))}
+                connection.execute(insert(t.releases).values(**row, author=author, registered_at=to_text(now)))
+
+    def approve(self, rollout: Rollout, approver: str, note: str, now: datetime) -> None:
+        """Record that a person approves leaving the current stage; repeated approvals by one person count once."""
+        key = f"{rollout.rollout_id}/{rollout.stage}/{rollout.release_hash}/{approver}"
+        row = {"approval_id": key, "rollout_id": rollout.rollout_id, "phase": rollout.phase, "stage": rollout.stage}
+        with self._transaction() as connection:
+            if (
+                connection.execute(select(t.approvals.c.approver).where(t.approvals.c.approval_id == key)).first()
+                is None
+            ):
+                more = {
+                    "release_hash": rollout.release_hash,
+                    "approver": approver,
+                    "note": note,
+                    "approved_at": to_text(now),
+                }
+                connection.execute(insert(t.approvals).values(**row, **more))
+                entry = AuditEntry(
+                    approver, "approve", rollout.rollout_id, note or "approved", {"stage": rollout.stage}
+                )
+                append_audit(connection, entry, rollout.policy_hash, now)
+
+    def record_sending(self, outbox_id: str, receiver: str, now: datetime) -> None:
+        """Before a message is sent: from here on a crash makes the next attempt look it up first."""
+        values = {"status": "sending", "receiver": receiver, "attempts": t.outbox.c.attempts + 1}
+        with self._transaction() as connection:
+            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
+
+    def record_sent(self, outbox_id: str, receipt: Mapping[str, Any], now: datetime) -> None:
+        """After a message was delivered."""
+        values = {"status": "sent", "receipt": canonical(dict(receipt)), "sent_at": to_text(now), "error": None}
+        with self._transaction() as connection:
+            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
+
+    def record_failed(self, outbox_id: str, error: str, retry_at: datetime | None) -> None:
+        """After a failed attempt: again at `retry_at`, or never (dead) when it is None."""
+        values: dict[str, Any] = {"status": "dead", "error": error}
+        if retry_at is not None:
+            values = {"status": "sending", "error": error, "next_attempt_at": to_text(retry_at)}
+        with self._transaction() as connection:
+            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
+
+    def record_cut_verified(self, rollout_id: str, change: Commit, now: datetime) -> None:
+        """The cut has been verified: mark the rollout, and write the incident, audit row and message that say so."""
+        with self._transaction() as connection:
+            c = t.rollouts.c
+            connection.execute(
+                update(t.rollouts).where(c.rollout_id == rollout_id).values(cut_verified_at=to_text(now))
+            )
+            for entry in change.audit:
+                append_audit(connection, entry, "", now)
+            if change.incident is not None:
+                upsert_incident(connection, change.incident)
+            for message in change.messages:
+                append_message(connection, message, now)
+
+    def record_artefact(
+        self, artefact_id: str, kind: str, path: str, summary: Mapping[str, Any], now: datetime
+    ) -> None:
+        """Keep a job's result (a drift report, a review) as a new version."""
+        row = {"artefact_id": artefact_id, "kind": kind, "path": path, "summary": canonical(dict(summary))}
+        with self._transaction() as connection:
+            connection.execute(insert(t.artefacts).values(**row, created_at=to_text(now)))
+
+    def claim_run(self, job: str, slot: str, owner: str, now: datetime, lease: timedelta) -> bool:
+        """Claim a scheduled run: True for exactly one owner, or when an expired claim that is not done is taken over."""
+        c = t.runs.c
+        with self._transaction() as connection:
+            row = connection.execute(select(t.runs).where(c.job == job, c.slot == slot)).first()
+            values = {"owner": owner, "lease_until": to_text(now + lease)}
+            if row is None:
+                connection.execute(insert(t.runs).values(job=job, slot=slot, **values))
+                return True
+            if row.done_at is not None or from_text(row.lease_until) > now:
+                return False
+            connection.execute(update(t.runs).where(c.job == job, c.slot == slot).values(**values))
+            return True
+
+    def finish_run(self, job: str, slot: str, result: Mapping[str, Any], now: datetime) -> None:
+        """Mark a claimed run as done."""
+        c = t.runs.c
+        with self._transaction() as connection:
+            values = {"done_at": to_text(now), "result": canonical(dict(result))}
+            connection.execute(update(t.runs).where(c.job == job, c.slot == slot).values(**values))
+
+    def take_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> int:
+        """Take or renew a named lease; the fencing token rises when it changes hands. Raises `FencedOff` while another holds it."""
+        c = t.leases.c
+        token_before, self._token = self._token, None
+        with self._transaction() as connection:
+            row = connection.execute(select(t.leases).where(c.name == name)).first()
+            until = to_text(now + ttl)
+            if row is None:
+                token = 1
+                connection.execute(insert(t.leases).values(name=name, owner=owner, token=token, lease_until=until))
+            elif row.owner != owner and from_text(row.lease_until) > now:
+                self._token = token_before
+                raise FencedOff(f"the lease '{name}' is held by {row.owner} until {row.lease_until}")
+            else:
+                token = int(row.token) + (row.owner != owner)
+                connection.execute(
+                    update(t.leases).where(c.name == name).values(owner=owner, token=token, lease_until=until)
+                )
+        self._token = (name, token)
+        return token

@@ -1,0 +1,131 @@
+"""Statements of the state's write transactions, one small function per table.
+
+Each takes the connection of a transaction that `controlplane.store.state.StateWriter` has opened; none commits. The heads of
+the hash chains are read here, inside that transaction, so two writers can never append behind the same row.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from controlplane.core.audit import GENESIS, canonical, chain_hash
+from controlplane.core.model import Rollout
+from controlplane.store import state_tables as t
+from controlplane.store.state_rows import (
+    AuditEntry,
+    IncidentRow,
+    LaneState,
+    LedgerEntry,
+    NewMessage,
+    rollout_values,
+    to_text,
+)
+
+
+class LostRace(RuntimeError):
+    """Another decision changed the rollout first; read again and decide again."""
+
+
+def swap_rollout(connection: Connection, rollout: Rollout, expected: int | None) -> None:
+    c = t.rollouts.c
+    row = connection.execute(select(c.rollout_id, c.version).where(c.active)).first()
+    found = 0 if row is None else int(row.version)
+    if found != expected:
+        raise LostRace(f"the rollout is at version {found}, the decision was made on version {expected}")
+    values = rollout_values(rollout)
+    if row is not None and row.rollout_id == rollout.rollout_id:
+        connection.execute(update(t.rollouts).where(c.rollout_id == rollout.rollout_id).values(**values))
+        return
+    connection.execute(update(t.rollouts).where(c.active).values(active=False))
+    connection.execute(insert(t.rollouts).values(**values, active=True))
+
+
+def append_stage(connection: Connection, rollout: Rollout, stage_event: str) -> None:
+    row = {
+        "rollout_id": rollout.rollout_id,
+        "version": rollout.version,
+        "release": rollout.release,
+        "state": str(rollout.state),
+        "phase": rollout.phase,
+        "stage": rollout.stage,
+        "share": rollout.share,
+        "started_at": to_text(rollout.updated_at),
+        "event": stage_event,
+    }
+    connection.execute(insert(t.stages).values(**row))
+
+
+def head(connection: Connection, table: Any) -> str:
+    row = connection.execute(select(table.c.hash).order_by(table.c.seq.desc()).limit(1)).first()
+    return GENESIS if row is None else str(row.hash)
+
+
+def append_ledger(connection: Connection, entry: LedgerEntry, now: datetime) -> None:
+    row = {
+        "rollout_id": entry.rollout_id,
+        "policy_hash": entry.policy_hash,
+        "block_key": entry.block_key,
+        "lane": entry.lane,
+        "block_start": to_text(entry.block_start),
+        "span_seconds": entry.span_seconds,
+        "last_batch": entry.last_batch,
+        "closed_at": to_text(now),
+        "counts": canonical(entry.counts),
+        "readings": canonical(entry.readings),
+    }
+    prev = head(connection, t.ledger)
+    connection.execute(insert(t.ledger).values(**row, prev_hash=prev, hash=chain_hash(prev, row)))
+
+
+def upsert_lane(connection: Connection, rollout_id: str, lane: LaneState) -> None:
+    c = t.detectors.c
+    values = {"closed_until": to_text(lane.closed_until), "state": canonical(lane.state)}
+    here = (c.rollout_id == rollout_id, c.lane == lane.lane)
+    if connection.execute(select(c.lane).where(*here)).first() is None:
+        connection.execute(insert(t.detectors).values(rollout_id=rollout_id, lane=lane.lane, **values))
+    else:
+        connection.execute(update(t.detectors).where(*here).values(**values))
+
+
+def append_audit(connection: Connection, entry: AuditEntry, policy_hash: str, now: datetime) -> None:
+    row = {
+        "at": to_text(now),
+        "actor": entry.actor,
+        "event": entry.event,
+        "subject": entry.subject,
+        "reason": entry.reason,
+        "payload": canonical(entry.payload),
+        "policy_hash": policy_hash,
+    }
+    prev = head(connection, t.audit)
+    connection.execute(insert(t.audit).values(**row, prev_hash=prev, hash=chain_hash(prev, row)))
+
+
+def append_message(connection: Connection, message: NewMessage, now: datetime) -> None:
+    if (
+        connection.execute(select(t.outbox.c.status).where(t.outbox.c.outbox_id == message.outbox_id)).first()
+        is not None
+    ):
+        return
+    row = {"outbox_id": message.outbox_id, "kind": message.kind, "incident_id": message.incident_id}
+    more = {"payload": canonical(message.payload), "status": "pending", "attempts": 0}
+    times = {"created_at": to_text(now), "next_attempt_at": to_text(now)}
+    connection.execute(insert(t.outbox).values(**row, **more, **times))
+
+
+def upsert_incident(connection: Connection, incident: IncidentRow) -> None:
+    c = t.incidents.c
+    times = ("onset_at", "detected_at", "cut_at", "verified_at", "alerted_at", "resolved_at")
+    plain = ("rollout_id", "release", "state", "severity", "title", "trigger", "customers_exposed")
+    values: dict[str, Any] = {name: getattr(incident, name) for name in plain}
+    for name in times:
+        moment = getattr(incident, name)
+        values[name] = None if moment is None else to_text(moment)
+    values |= {"evidence": canonical(incident.evidence), "timeline": canonical(list(incident.timeline))}
+    if connection.execute(select(c.state).where(c.incident_id == incident.incident_id)).first() is None:
+        connection.execute(insert(t.incidents).values(incident_id=incident.incident_id, **values))
+    else:
+        connection.execute(update(t.incidents).where(c.incident_id == incident.incident_id).values(**values))
