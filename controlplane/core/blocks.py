@@ -53,13 +53,14 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block that may close. `starts_stage` / `deploys`: what the weight account knows before the block opens."""
+    """One block that may close. What is known before it opens: whether it starts a stage, deploys and resumptions since the block before."""
 
     start: datetime
     end: datetime
     stage_version: int
     starts_stage: bool
-    deploys: int
+    deploys: int = 0
+    resumes: int = 0
 
 
 def lanes(policy: Policy) -> tuple[Lane, ...]:
@@ -76,12 +77,18 @@ def lanes(policy: Policy) -> tuple[Lane, ...]:
     return tuple(result)
 
 
+def whole_second(moment: datetime) -> datetime:
+    """The first whole second at or after `moment`: blocks lie on whole seconds."""
+    floor = moment.replace(microsecond=0)
+    return floor if floor == moment else floor + timedelta(seconds=1)
+
+
 def spans(history: Sequence[StageEvent]) -> list[Span]:
-    """Stage spans of a rollout's history (oldest first)."""
+    """Stage spans of a rollout's history (oldest first), from whole second to whole second."""
     changes = [row for row in history if row.event in SHARE_EVENTS]
-    ends: list[datetime | None] = [later.started_at for _, later in pairwise(changes)] + [None]
+    ends: list[datetime | None] = [whole_second(later.started_at) for _, later in pairwise(changes)] + [None]
     return [
-        Span(row.version, row.started_at, end, row.state is not RolloutState.ROLLED_BACK)
+        Span(row.version, whole_second(row.started_at), end, row.state is not RolloutState.ROLLED_BACK)
         for row, end in zip(changes, ends, strict=False)
     ]
 
@@ -91,10 +98,10 @@ def closable(
 ) -> list[Block]:
     """Blocks of `lane` behind its `last` closed one that may close at `watermark`, oldest first, at most `limit`.
 
-    A deploy marker belongs to the first block that opens at or after it: it is never back-dated, because a weight must be known
+    A marker (deploy, resumption) belongs to the first block that opens at or after it: it is never back-dated, because a weight must be known
     before the block it is spent on.
     """
-    deploys = [row.started_at for row in history if row.event == "deploy"]
+    marks = [row for row in history if row.event in ("deploy", "resume")]
     blocks: list[Block] = []
     for span in spans(history):
         start = span.start if last is None else max(span.start, last.end)
@@ -103,8 +110,10 @@ def closable(
             if end + lane.maturity > watermark:
                 return blocks
             opened = last.start if last is not None else None
-            known = sum(1 for moment in deploys if moment <= start and (opened is None or moment > opened))
-            last = Block(start, end, span.version, start == span.start, known)
+            known = [
+                row.event for row in marks if row.started_at <= start and (opened is None or row.started_at > opened)
+            ]
+            last = Block(start, end, span.version, start == span.start, known.count("deploy"), known.count("resume"))
             blocks.append(last)
             start = end
     return blocks

@@ -1,16 +1,20 @@
 """From closed blocks to readings: each trigger's and certificate's streams take one step per block.
 
 A lane's state is a plain dictionary, one entry per stream, so it can be stored as JSON and rebuilt from the ledger by a replay:
-`trigger:NAME|SEGMENT` -> detector state, `certificate:NAME` -> certificate state, `last` -> the last closed block.
+`trigger:NAME|SEGMENT` -> detector state, `certificate:NAME` -> certificate state, `last` -> the last closed block, `fired` -> the
+streams that have fired (a latch: what counts is that a block was at or over the threshold, not what the evidence is now).
 
-Certificates restart at each stage start and deploy; detectors never do.
+Certificates restart at each stage start and deploy. Detectors never do, with one exception: when a person resumes a held
+rollout, the streams that had fired begin again from no evidence with the weight of a restart. Giving evidence up only lowers
+R, so R plus the unspent weight stays a supermartingale and the error budget holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 from controlplane.core.blocks import Block, Lane
@@ -74,18 +78,23 @@ def step_lane(
 ) -> LaneStep:
     """Read one closed block with every stream of the lane. Missing counts are a fault of the caller (KeyError)."""
     after = dict(state)
+    latched = set() if block.resumes else set(state.get("fired", ()))
+    given_up = set(state.get("fired", ())) if block.resumes else set()
     readings: list[TriggerReading] = []
     for trigger in lane.triggers:
         for segment in (ALL, *policy.watch.segments):
             key = f"trigger:{trigger.name}|{segment}"
             found = counts[trigger.name, segment]
-            after[key], reading = _step_trigger(policy, trigger, segment, state.get(key), block, found)
+            after[key], reading = _step_trigger(policy, trigger, segment, state.get(key), block, found, key in given_up)
             readings.append(reading)
+            if reading.fired:
+                latched.add(key)
     standings = []
     for item in lane.certificates:
         key = f"certificate:{item.name}"
         after[key], standing = _step_certificate(policy, item, state.get(key), block, counts[item.name, ALL])
         standings.append(standing)
+    after["fired"] = sorted(latched)
     after["last"] = {"start": block.start.isoformat(), "end": block.end.isoformat(), "version": block.stage_version}
     return LaneStep(after, tuple(readings), tuple(standings))
 
@@ -96,7 +105,7 @@ def last_block(state: Mapping[str, Any]) -> Block | None:
     if last is None:
         return None
     start, end = (datetime.fromisoformat(last[key]) for key in ("start", "end"))
-    return Block(start, end, int(last["version"]), False, 0)
+    return Block(start, end, int(last["version"]), False)
 
 
 def _index(moment: datetime) -> int:
@@ -108,13 +117,26 @@ def _moment(index: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=index)
 
 
+def _without_evidence(state: DetectorState) -> DetectorState:
+    k = len(state.log_r)
+    return replace(state, log_r=(-inf,) * k, climb=(0.0,) * k, onset=(0,) * k)
+
+
 def _step_trigger(
-    policy: Policy, trigger: Trigger, segment: str, stored: Mapping[str, Any] | None, block: Block, counts: BlockCounts
+    policy: Policy,
+    trigger: Trigger,
+    segment: str,
+    stored: Mapping[str, Any] | None,
+    block: Block,
+    counts: BlockCounts,
+    give_up: bool,
 ) -> tuple[dict[str, Any], TriggerReading]:
     spec = stream_spec(policy, trigger, segment)
     plan = weight_plan(policy, trigger.block_seconds)
     state = DetectorState.from_dict(stored) if stored is not None else DetectorState.fresh(spec, plan)
-    events = Events(stage_starts=int(block.starts_stage), deploys=block.deploys)
+    if give_up:
+        state = _without_evidence(state)
+    events = Events(stage_starts=int(block.starts_stage) + int(give_up), deploys=block.deploys)
     after, reading = step(spec, state, _index(block.start), to_counts(counts), events)
     verdict = Verdict.FAIL if reading.fired else Verdict.NO_DATA if reading.empty else Verdict.PASS
     return after.to_dict(), TriggerReading(

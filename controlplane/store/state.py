@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
 
 from controlplane.core.audit import ChainBreak, canonical, verify
 from controlplane.core.model import Rollout
@@ -45,6 +45,7 @@ from controlplane.store.state_rows import (
 )
 
 SCHEMA_VERSION = 1
+RUNS_KEPT = timedelta(days=7)
 
 
 class FencedOff(RuntimeError):
@@ -160,8 +161,13 @@ class StateReader:
         return [dict(row._mapping) for row in self._rows(statement)]
 
     def has_fired(self, rollout_id: str) -> bool:
-        """Latch: whether any closed block of the rollout holds a reading at or over its threshold."""
-        return any(reading["fired"] for row in self.ledger_rows(rollout_id) for reading in json.loads(row["readings"]))
+        """Latch: whether any stream of the rollout has fired since a person last resumed it."""
+        return any(lane.state.get("fired") for lane in self.lanes(rollout_id).values())
+
+    def author(self, release_hash: str) -> str | None:
+        """Who registered a release; that person's approval does not count."""
+        rows = self._rows(select(t.releases.c.author).where(t.releases.c.release_hash == release_hash))
+        return str(rows[0].author) if rows else None
 
     def verify_chains(self) -> dict[str, ChainBreak | None]:
         """First break of the audit log and of the evidence ledger, None where the chain is whole."""
@@ -203,8 +209,11 @@ class StateWriter(StateReader):
                 )
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A write transaction: locks the version row first (FOR UPDATE where the engine has it), checks the fencing token."""
+    def _transaction(self, *, visible: bool = True) -> Iterator[Connection]:
+        """A write transaction: locks the version row first (FOR UPDATE where the engine has it), checks the fencing token.
+
+        `visible=False` for housekeeping that no reader waits for: it leaves the version as it is.
+        """
         with self._write_engine.begin() as connection:
             connection.execute(select(t.state_version.c.version).with_for_update()).all()
             if self._token is not None:
@@ -213,7 +222,8 @@ class StateWriter(StateReader):
                 if held != token:
                     raise FencedOff(f"the lease '{name}' was taken over by another process; this one stops writing")
             yield connection
-            connection.execute(update(t.state_version).values(version=t.state_version.c.version + 1))
+            if visible:
+                connection.execute(update(t.state_version).values(version=t.state_version.c.version + 1))
 
     def commit(self, change: Commit, now: datetime) -> None:
         """Write one decision. Raises `LostRace` and writes nothing when the rollout has changed since it was read."""
@@ -296,6 +306,19 @@ class StateWriter(StateReader):
         with self._transaction() as connection:
             connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
 
+    def record_suppressed(self, outbox_id: str, reason: str, now: datetime) -> None:
+        """A message that need not be sent (inhibited, silenced, a duplicate), with the reason."""
+        values = {"status": "suppressed", "error": reason, "sent_at": to_text(now)}
+        with self._transaction() as connection:
+            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
+
+    def record_alerted(self, incident_id: str, at: datetime) -> None:
+        """When the first message of an incident reached people (kept once)."""
+        c = t.incidents.c
+        with self._transaction() as connection:
+            first = (c.incident_id == incident_id, c.alerted_at.is_(None))
+            connection.execute(update(t.incidents).where(*first).values(alerted_at=to_text(at)))
+
     def record_cut_verified(self, rollout_id: str, change: Commit, now: datetime) -> None:
         """The cut has been verified: mark the rollout, and write the incident, audit row and message that say so."""
         with self._transaction() as connection:
@@ -321,7 +344,8 @@ class StateWriter(StateReader):
     def claim_run(self, job: str, slot: str, owner: str, now: datetime, lease: timedelta) -> bool:
         """Claim a scheduled run: True for exactly one owner, or when an expired claim that is not done is taken over."""
         c = t.runs.c
-        with self._transaction() as connection:
+        with self._transaction(visible=False) as connection:
+            connection.execute(delete(t.runs).where(c.job == job, c.lease_until < to_text(now - RUNS_KEPT)))
             row = connection.execute(select(t.runs).where(c.job == job, c.slot == slot)).first()
             values = {"owner": owner, "lease_until": to_text(now + lease)}
             if row is None:
@@ -335,7 +359,7 @@ class StateWriter(StateReader):
     def finish_run(self, job: str, slot: str, result: Mapping[str, Any], now: datetime) -> None:
         """Mark a claimed run as done."""
         c = t.runs.c
-        with self._transaction() as connection:
+        with self._transaction(visible=False) as connection:
             values = {"done_at": to_text(now), "result": canonical(dict(result))}
             connection.execute(update(t.runs).where(c.job == job, c.slot == slot).values(**values))
 
@@ -343,7 +367,7 @@ class StateWriter(StateReader):
         """Take or renew a named lease; the fencing token rises when it changes hands. Raises `FencedOff` while another holds it."""
         c = t.leases.c
         token_before, self._token = self._token, None
-        with self._transaction() as connection:
+        with self._transaction(visible=False) as connection:
             row = connection.execute(select(t.leases).where(c.name == name)).first()
             until = to_text(now + ttl)
             if row is None:
@@ -359,3 +383,10 @@ class StateWriter(StateReader):
                 )
         self._token = (name, token)
         return token
+
+    def give_up_lease(self, name: str, owner: str, now: datetime) -> None:
+        """Let go of a lease at a clean shutdown, so that a restart need not wait for it to expire."""
+        c = t.leases.c
+        self._token = None
+        with self._transaction(visible=False) as connection:
+            connection.execute(update(t.leases).where(c.name == name, c.owner == owner).values(lease_until=to_text(now)))

@@ -1,0 +1,209 @@
+"""What people do to a rollout: start, approve, promote, hold, resume, roll back, switch execution. Used by the command line and the control API.
+
+Every action goes through the transition table as a person, is audited with its reason, and is refused with what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from alerts.model import Alert, Severity, Times
+from controlplane.core.audit import canonical, sha256_text
+from controlplane.core.gates import GateResult
+from controlplane.core.model import Rollout, RolloutState, Verdict
+from controlplane.core.policy import Policy
+from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransition, apply, start
+from controlplane.store.state import StateWriter
+from controlplane.store.state_append import LostRace
+from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
+from jobs.deps import Deps
+from jobs.evaluate import gate
+
+ATTEMPTS = 5
+
+
+class Refused(RuntimeError):
+    """The action was not carried out; the message says what is missing."""
+
+
+def release_hash(artefacts: Mapping[str, str]) -> str:
+    """Identity of a release: the hash over the hashes of what it is made of."""
+    return sha256_text(canonical(dict(artefacts)))
+
+
+def start_release(
+    state: StateWriter,
+    policy: Policy,
+    release: str,
+    artefacts: Mapping[str, str],
+    author: str,
+    actor: str,
+    now: datetime,
+) -> Rollout:
+    """Start (or, after a rollback, restart with another release) at the first stage. Raises Refused while another runs."""
+    hash_ = release_hash(artefacts)
+    current = state.rollout()
+    if current is not None and current.state is not RolloutState.ROLLED_BACK:
+        raise Refused(
+            f"release {current.release} is {current.state} in phase {current.phase}: roll it back before another starts"
+        )
+    if current is not None:
+        _need_closed_incidents(state, current)
+    state.register_policy(policy.hash, policy.name, policy.text, now)
+    state.register_release(release, hash_, artefacts, author, now)
+    rollout_id = f"{release}-{hash_[:8]}"
+    change = Change(
+        Event.START if current is None else Event.RESTART,
+        ActorKind.PERSON,
+        f"started by {actor}",
+        now,
+        rollout_id=rollout_id,
+        release=release,
+        release_hash=hash_,
+    )
+    try:
+        after = start(change, policy) if current is None else apply(current, change, policy)
+    except IllegalTransition as error:
+        raise Refused(str(error)) from None
+    audit = AuditEntry(
+        actor, str(change.event), rollout_id, change.reason, {"release_hash": hash_, "artefacts": dict(artefacts)}
+    )
+    expected = 0 if current is None else current.version
+    state.commit(Commit(rollout=after, expected_version=expected, stage_event=str(change.event), audit=(audit,)), now)
+    return after
+
+
+def _need_closed_incidents(state: StateWriter, rollout: Rollout) -> None:
+    mine = [row for row in state.incidents() if row.rollout_id == rollout.rollout_id]
+    still_open = [row.incident_id for row in mine if row.state not in ("resolved", "reviewed")]
+    if still_open:
+        raise Refused(
+            f"incident {', '.join(still_open)} is not resolved: `controlplane incident resolve ID --reason ...` first"
+        )
+
+
+def act(state: StateWriter, policy: Policy, event: Event, actor: str, reason: str, now: datetime) -> Rollout:
+    """Send a person's event. Raises Refused when the table does not allow it."""
+    for _ in range(ATTEMPTS):
+        current = state.rollout()
+        if current is None:
+            raise Refused("there is no rollout yet: start one with `controlplane release start`")
+        try:
+            after = apply(current, Change(event, ActorKind.PERSON, f"{reason} ({actor})", now), policy)
+        except IllegalTransition as error:
+            raise Refused(str(error)) from None
+        payload = {"from": str(current.state), "to": str(after.state), "version": after.version, "share": after.share}
+        audit = AuditEntry(actor, str(event), current.rollout_id, reason, payload)
+        commit = Commit(rollout=after, expected_version=current.version, stage_event=str(event), audit=(audit,))
+        if event is Event.ROLLBACK:
+            commit = _with_incident(commit, current, actor, reason, now)
+        try:
+            state.commit(commit, now)
+        except LostRace:
+            continue
+        return after
+    raise Refused("the rollout kept changing while this was tried; look at `controlplane status` and try again")
+
+
+def _with_incident(commit: Commit, rollout: Rollout, actor: str, reason: str, now: datetime) -> Commit:
+    title = f"{rollout.release} rolled back by {actor}"
+    incident = IncidentRow(
+        incident_id=f"{rollout.rollout_id}-v{rollout.version + 1}",
+        rollout_id=rollout.rollout_id,
+        release=rollout.release,
+        state="open",
+        severity="critical",
+        title=title,
+        trigger="person",
+        detected_at=now,
+        cut_at=now,
+        timeline=({"at": to_text(now), "actor": actor, "text": f"rollback: {reason}"},),
+    )
+    alert = Alert(
+        alert_id=f"{incident.incident_id}:opened",
+        labels={
+            "alertname": "rollback",
+            "release": rollout.release,
+            "rollout_id": rollout.rollout_id,
+            "trigger": "person",
+        },
+        annotations={"title": title, "summary": reason},
+        severity=Severity.CRITICAL,
+        starts_at=now,
+        incident_id=incident.incident_id,
+        times=Times(detected=now, cut=now),
+        done=("all traffic cut to the menu, execution of workflows switched off",),
+    )
+    message = NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id)
+    return replace(commit, incident=incident, messages=(message,))
+
+
+def promote(deps: Deps, actor: str, reason: str, now: datetime) -> Rollout:
+    """Approve as `actor` and go one stage further when the gate passes. Raises Refused with what is missing."""
+    current = deps.state.rollout()
+    if current is None:
+        raise Refused("there is no rollout yet: start one with `controlplane release start`")
+    result = gate(deps, current, now, extra_approver=actor)
+    if result.verdict is not Verdict.PASS:
+        raise Refused(
+            f"{current.release} may not leave stage {current.phase} {current.share:.0%} yet: {describe(result)}"
+        )
+    deps.state.approve(current, actor, reason, now)
+    return act(deps.state, deps.policy, Event.PROMOTE, actor, reason, now)
+
+
+def describe(result: GateResult) -> str:
+    """What keeps a gate shut, in one sentence."""
+    return "; ".join(f"{line.name}: {line.have}, needs {line.need}" for line in result.missing) or "nothing is missing"
+
+
+def deploy(state: StateWriter, policy: Policy, what: str, actor: str, now: datetime) -> Rollout:
+    """Record a known change of the running release (a knowledge base, a prompt): certificates restart, detectors get fresh weight."""
+    return act(state, policy, Event.DEPLOY, actor, what, now)
+
+
+def incident_event(
+    state: StateWriter, incident_id: str, target: str, actor: str, reason: str, now: datetime
+) -> IncidentRow:
+    """Move an incident along its table with a reason. Raises Refused for an unknown id or an event that it does not take."""
+    from controlplane.core.incident import IllegalIncidentEvent, IncidentEvent, IncidentState, advance
+
+    found = next((row for row in state.incidents() if row.incident_id == incident_id), None)
+    if found is None:
+        raise Refused(f"there is no incident {incident_id!r}: `controlplane incident list` shows them")
+    try:
+        after_state = advance(IncidentState(found.state), IncidentEvent(target))
+    except IllegalIncidentEvent as error:
+        raise Refused(str(error)) from None
+    entry = {"at": to_text(now), "actor": actor, "text": f"{target}: {reason}"}
+    resolved_at = now if after_state is IncidentState.RESOLVED else found.resolved_at
+    after = replace(found, state=str(after_state), resolved_at=resolved_at, timeline=(*found.timeline, entry))
+    audit = AuditEntry(actor, f"incident_{target}", incident_id, reason)
+    state.commit(Commit(audit=(audit,), incident=after), now)
+    return after
+
+
+def status(state: Any, policy: Policy) -> dict[str, Any]:
+    """What is served now, as plain values."""
+    rollout: Rollout | None = state.rollout()
+    if rollout is None:
+        return {"rollout": None, "served": "baseline", "policy": policy.name}
+    verified = state.cut_verified_at(rollout.rollout_id)
+    return {
+        "rollout": rollout.rollout_id,
+        "release": rollout.release,
+        "state": str(rollout.state),
+        "phase": rollout.phase,
+        "share": rollout.share,
+        "execution_enabled": rollout.execution_enabled,
+        "version": rollout.version,
+        "since": to_text(rollout.updated_at),
+        "reason": rollout.reason,
+        "cut_verified_at": None if verified is None else to_text(verified),
+        "open_incidents": [row.incident_id for row in state.incidents() if row.state not in ("resolved", "reviewed")],
+        "policy": policy.name,
+        "policy_hash": rollout.policy_hash,
+    }

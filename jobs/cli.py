@@ -1,0 +1,271 @@
+"""The command `controlplane`. Commands only read options, call one function and print; groups live in `jobs.cli_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.cli_govern import audit, incident, policy, release
+from jobs.console import BAD_INPUT, OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
+
+app = typer.Typer(
+    name="controlplane",
+    help="Put an LLM support assistant into production safely: watch, compare, cut, grow with evidence, keep the record.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(audit, name="audit")
+app.add_typer(policy, name="policy")
+app.add_typer(release, name="release")
+app.add_typer(incident, name="incident")
+
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same decisions.")]
+
+
+@app.command()
+@command
+def demo(
+    home: Home = None,
+    seed: Seed = 7,
+    healthy: Annotated[bool, typer.Option("--healthy", help="The same traffic without the bad change.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Serve dashboards and keep traffic running afterwards.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the story of a rollout in under a minute: a bad change goes in, is found, cut, verified and told.
+
+    Examples:
+
+      controlplane demo
+
+      controlplane demo --no-serve --json --seed 11
+
+      controlplane demo --healthy --no-serve
+    """
+    from jobs.demo import run_demo
+
+    run_demo(home, seed=seed, healthy=healthy, serve=serve, as_json=as_json)
+
+
+@app.command()
+@command
+def up(
+    home: Home = None,
+    policy_file: Annotated[
+        str | None, typer.Option("--policy", help="Policy file (TOML); default: the rollout's, else the shipped one.")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port of the control API (0 = any free one).")] = None,
+    dashboards: Annotated[bool, typer.Option("--dashboards/--no-dashboards", help="Start the dashboards too.")] = True,
+) -> None:
+    """Run the control process (jobs and control API) and the dashboards until Ctrl-C. A restart continues.
+
+    Example:
+
+      controlplane up --home ./work --policy policy.toml
+    """
+    from jobs.up import run_up
+
+    run_up(home, policy_file, port, dashboards=dashboards)
+
+
+@app.command()
+@command
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files (JSON lines, CSV, Parquet, .gz) or folders.")],
+    map_file: Annotated[
+        str | None, typer.Option("--map", help="Column map: a TOML file or the name of a shipped one (tau_bench).")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take finished logs into the facts, exactly once; bad rows go to quarantine with file, line and reason.
+
+    Examples:
+
+      controlplane ingest logs.jsonl --json
+
+      controlplane ingest --map tau_bench gpt4o_airline.jsonl.gz
+    """
+    from jobs.ingest_command import ingest_command
+
+    counts = ingest_command(home, paths, map_file, clock())
+    text = "read {read}, stored {stored}, duplicates {duplicates}, quarantined {quarantined}".format(**counts)
+    show(counts, as_json, text)
+
+
+@app.command()
+@command
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help="Real customer messages: CSV, JSON lines or Parquet with a text column.")
+    ],
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", help="Column with the message; found by name when not given.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="At most this many messages.")] = None,
+    home: Home = None,
+    seed: Seed = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Send real customer messages through the assistant and the menu and log them like live traffic.
+
+    Example:
+
+      controlplane replay train.csv.gz --limit 500
+    """
+    from jobs.replay_command import replay_command
+
+    counts = replay_command(home, file, text_column, limit, seed, clock())
+    show(counts, as_json, ", ".join(f"{key} {value}" for key, value in counts.items()))
+
+
+@app.command()
+@command
+def sql(
+    query: Annotated[str, typer.Argument(help="One SELECT over facts and rollups.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read facts and rollups, read-only; while `up` runs, the control process answers.
+
+    Example:
+
+      controlplane sql "SELECT arm, count(*) AS n FROM conversations GROUP BY arm" --json
+    """
+    from jobs.sql_command import QueryFailed, run_sql
+
+    try:
+        columns, rows = run_sql(home, query)
+    except QueryFailed as error:
+        fail(str(error), BAD_INPUT)
+    if as_json:
+        show({"columns": columns, "rows": rows}, True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+
+
+@app.command()
+@command
+def status(home: Home = None, as_json: AsJson = False) -> None:
+    """Who is served what now, and why."""
+    from jobs import actions
+    from jobs.compose import open_state, policy_in_force, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, clock()) as state:
+        value = actions.status(state, policy_in_force(settings, state))
+    lines = [f"{key:20} {item}" for key, item in value.items()]
+    show(value, as_json, "\n".join(lines))
+
+
+@app.command()
+@command
+def explain(home: Home = None, as_json: AsJson = False) -> None:
+    """Why the rollout is where it is: the last decisions with their evidence, and what the gate still asks."""
+    from jobs.explain import explanation, explanation_text
+
+    value = explanation(home, clock())
+    show(value, as_json, explanation_text(value))
+
+
+def _person(home: str | None, event: str, actor: str, reason: str, as_json: bool) -> None:
+    from controlplane.core.rollout import Event
+    from jobs import actions
+    from jobs.compose import open_state, policy_in_force, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    now = clock()
+    with open_state(settings, now) as state:
+        policy_ = policy_in_force(settings, state)
+        actions.act(state, policy_, Event(event), actor, reason, now)
+        value = actions.status(state, policy_)
+    show(
+        value,
+        as_json,
+        f"{value['release']}: {value['state']} in {value['phase']} at {value['share']:.0%}; {value['reason']}",
+    )
+
+
+@app.command()
+@command
+def hold(actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False) -> None:
+    """Hold the ramp: nothing grows until a person resumes."""
+    _person(home, "hold", actor, reason, as_json)
+
+
+@app.command()
+@command
+def resume(actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False) -> None:
+    """Go on after a hold; streams that had fired begin again from no evidence."""
+    _person(home, "resume", actor, reason, as_json)
+
+
+@app.command()
+@command
+def rollback(actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False) -> None:
+    """Cut all traffic to the baseline now; the running control process verifies the cut."""
+    _person(home, "rollback", actor, reason, as_json)
+
+
+@app.command()
+@command
+def promote(actor: Actor, reason: Reason = "promoted", home: Home = None, as_json: AsJson = False) -> None:
+    """Approve as ACTOR and grow to the next stage, if the gate passes; else say what is missing."""
+    from jobs.promote_command import promote_command
+
+    value: dict[str, Any] = promote_command(home, actor, reason, clock())
+    show(value, as_json, f"{value['release']}: {value['phase']} at {value['share']:.0%}")
+
+
+@app.command()
+@command
+def quarantine(home: Home = None, limit: Annotated[int, typer.Option("--limit")] = 20, as_json: AsJson = False) -> None:
+    """Rows that were refused, with file, line and reason."""
+    from controlplane.store.queries import load
+    from jobs.sql_command import run_sql
+
+    columns, rows = run_sql(home, load("views/quarantine_latest"), {"rows": limit})
+    value = {"columns": columns, "rows": rows}
+    show(
+        value,
+        as_json,
+        "\n".join(f"{row[0]}:{row[1]}: {row[2]} {row[3] or ''} {row[4] or ''}" for row in rows) or "none",
+    )
+
+
+@app.command()
+@command
+def drift(
+    home: Home = None,
+    hours: Annotated[
+        float, typer.Option("--hours", help="Length of the current window; the reference lies before it.")
+    ] = 24.0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the last hours with the time before: gate numbers on all rows, an Evidently report on a sample."""
+    from jobs.drift_command import drift_command
+
+    with stderr.status("comparing windows (Evidently takes about ten seconds to load)"):
+        value = drift_command(home, hours, clock())
+    if value is None:
+        fail("there is no data in one of the two windows: ingest logs with time stamps first", OUTSIDE)
+    show(value, as_json, f"drifted: {', '.join(value['drifted']) or 'none'}; report {value['report']}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,218 @@
+"""Command groups for governance: audit, policy, release, incident."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, Reason, clock, command, fail, show
+
+audit = typer.Typer(help="The record: verify its hash chains, show what happened.", no_args_is_help=True)
+policy = typer.Typer(help="Policy as code: lint a policy file, show the one in force.", no_args_is_help=True)
+release = typer.Typer(help="Start a release, record a change of the running one.", no_args_is_help=True)
+incident = typer.Typer(help="Incidents: list, acknowledge, resolve, review.", no_args_is_help=True)
+
+Artefacts = Annotated[
+    list[str], typer.Option("--artefact", help="NAME=HASH of what the release is made of; repeat it.")
+]
+
+
+@audit.command("verify")
+@command
+def audit_verify(home: Home = None, as_json: AsJson = False) -> None:
+    """Recompute every hash of the audit log and the evidence ledger; name the first broken row."""
+    from jobs.compose import open_state, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, clock()) as state:
+        breaks = state.verify_chains()
+        rows = {"audit": len(state.audit_rows()), "ledger": len(state.ledger_rows())}
+    whole = all(found is None for found in breaks.values())
+    value = {
+        "ok": whole,
+        "rows": rows,
+        "breaks": {name: None if b is None else asdict(b) for name, b in breaks.items()},
+    }
+    lines = [
+        f"{name}: {rows[name]} rows, " + ("whole" if b is None else f"BROKEN at row {b.seq}: {b.reason}")
+        for name, b in breaks.items()
+    ]
+    show(value, as_json, "\n".join(lines))
+    if not whole:
+        raise typer.Exit(REFUSED)
+
+
+@audit.command("log")
+@command
+def audit_log(home: Home = None, limit: Annotated[int, typer.Option("--limit")] = 50, as_json: AsJson = False) -> None:
+    """The last rows of the audit log."""
+    from jobs.compose import open_state, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, clock()) as state:
+        rows = state.audit_rows()[-limit:]
+    show(
+        {"rows": rows},
+        as_json,
+        "\n".join(f"{r['at']}  {r['actor']:14} {r['event']:18} {r['subject']}: {r['reason']}" for r in rows),
+    )
+
+
+@policy.command("lint")
+@command
+def policy_lint(file: Annotated[Path, typer.Argument(help="Policy file (TOML).")], as_json: AsJson = False) -> None:
+    """Check a policy file; every problem with line, key and remedy. Exit code 2 when there is one."""
+    from controlplane.core.policy import PolicyError, parse
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        fail(f"policy {file} cannot be read: {error.strerror}", BAD_INPUT)
+    try:
+        found = parse(text, str(file))
+    except PolicyError as error:
+        show({"ok": False, "problems": [asdict(problem) for problem in error.problems]}, as_json, str(error))
+        raise typer.Exit(BAD_INPUT) from None
+    value = {
+        "ok": True,
+        "name": found.name,
+        "hash": found.hash,
+        "triggers": len(found.triggers),
+        "stages": len(found.stages),
+    }
+    show(
+        value,
+        as_json,
+        f"{file}: ok, {len(found.triggers)} triggers, {len(found.stages)} stages, sha256 {found.hash[:12]}",
+    )
+
+
+@policy.command("show")
+@command
+def policy_show(home: Home = None) -> None:
+    """Print the text of the policy in force."""
+    from jobs.compose import open_state, policy_in_force, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, clock()) as state:
+        print(policy_in_force(settings, state).text, end="")
+
+
+def _artefacts(pairs: list[str]) -> dict[str, str]:
+    wrong = [pair for pair in pairs if "=" not in pair]
+    if wrong or not pairs:
+        fail(
+            f"--artefact {wrong[0] if wrong else ''}: write NAME=HASH, at least one, such as --artefact model=sha256:...",
+            BAD_INPUT,
+        )
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+@release.command("start")
+@command
+def release_start(
+    label: Annotated[str, typer.Argument(help="Name of the release, such as v1.4.")],
+    actor: Actor,
+    artefact: Artefacts = [],  # noqa: B006 - typer reads the default, nobody changes it
+    author: Annotated[
+        str | None,
+        typer.Option("--author", help="Who made the release; default: the actor. Their approval never counts."),
+    ] = None,
+    policy_file: Annotated[
+        str | None, typer.Option("--policy", help="Policy file (TOML); default: the shipped one.")
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a release at the first stage; after a rollback, another one restarts there.
+
+    Example:
+
+      controlplane release start v1.4 --artefact model=sha256:ab12 --actor ana --author ben
+    """
+    from jobs import actions
+    from jobs.compose import open_state, read_policy, workspace_settings
+
+    settings = workspace_settings(home, policy_file)
+    now = clock()
+    with open_state(settings, now) as state:
+        policy_ = read_policy(settings)
+        actions.start_release(state, policy_, label, _artefacts(artefact), author or actor, actor, now)
+        value = actions.status(state, policy_)
+    show(value, as_json, f"{value['release']}: {value['state']} in {value['phase']} at {value['share']:.0%}")
+
+
+@release.command("changed")
+@command
+def release_changed(
+    what: Annotated[str, typer.Argument(help="What was changed: a knowledge base, a prompt, a setting.")],
+    actor: Actor,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record a known change of the running release: certificates restart, detectors get fresh weight."""
+    from jobs import actions
+    from jobs.compose import open_state, policy_in_force, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    now = clock()
+    with open_state(settings, now) as state:
+        policy_ = policy_in_force(settings, state)
+        actions.deploy(state, policy_, what, actor, now)
+        value = actions.status(state, policy_)
+    show(value, as_json, f"recorded: {what}")
+
+
+@incident.command("list")
+@command
+def incident_list(home: Home = None, as_json: AsJson = False) -> None:
+    """All incidents, oldest first."""
+    from jobs.compose import open_state, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, clock()) as state:
+        rows = [asdict(row) for row in state.incidents()]
+    lines = [
+        f"{r['incident_id']}  {r['state']:12} {r['severity']:9} {r['detected_at']:%Y-%m-%d %H:%M}Z  {r['title']}"
+        for r in rows
+    ]
+    show({"incidents": rows}, as_json, "\n".join(lines) or "no incidents")
+
+
+def _move(home: str | None, incident_id: str, event: str, actor: str, reason: str, as_json: bool) -> None:
+    from jobs import actions
+    from jobs.compose import open_state, workspace_settings
+
+    settings = workspace_settings(home, must_exist=True)
+    now = clock()
+    with open_state(settings, now) as state:
+        after = actions.incident_event(state, incident_id, event, actor, reason, now)
+    show(asdict(after), as_json, f"{incident_id}: {after.state}")
+
+
+@incident.command("ack")
+@command
+def incident_ack(
+    incident_id: str, actor: Actor, reason: Reason = "on it", home: Home = None, as_json: AsJson = False
+) -> None:
+    """Say that you are on it."""
+    _move(home, incident_id, "acknowledge", actor, reason, as_json)
+
+
+@incident.command("resolve")
+@command
+def incident_resolve(
+    incident_id: str, actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Say that its cause is gone; a restart needs this."""
+    _move(home, incident_id, "resolve", actor, reason, as_json)
+
+
+@incident.command("review")
+@command
+def incident_review(incident_id: str, actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False) -> None:
+    """Close the review with its conclusion."""
+    _move(home, incident_id, "review", actor, reason, as_json)

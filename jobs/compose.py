@@ -1,0 +1,65 @@
+"""Composition root: settings -> open stores -> `Deps`. The only place that decides which concrete parts work together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from controlplane.core.policy import Policy, parse
+from controlplane.settings import Settings, SettingsError, load, shipped_policy
+from controlplane.store.state import StateReader, StateWriter
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The policy named by option or environment, else the shipped default. Errors name file, line and key."""
+    path = settings.policy_path
+    if path is None:
+        return parse(shipped_policy("default"), "default.toml")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"policy {path} does not exist: name a TOML file with --policy") from None
+    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+        raise SettingsError(f"policy {path} cannot be read: {error}") from None
+    return parse(text, str(path))
+
+
+def policy_in_force(settings: Settings, state: StateReader) -> Policy:
+    """The policy of the running rollout (its registered text), else the one that would be used next."""
+    rollout = state.rollout()
+    if settings.policy_path is None and rollout is not None:
+        text = state.policy_text(rollout.policy_hash)
+        if text is None:
+            raise SettingsError(
+                f"policy {rollout.policy_hash[:12]} of {rollout.rollout_id} is not registered: name it with --policy"
+            )
+        return parse(text, f"policy {rollout.policy_hash[:12]}")
+    return read_policy(settings)
+
+
+def workspace_settings(
+    home: str | None, policy: str | None = None, *, must_exist: bool = False, kind: str = "live"
+) -> Settings:
+    """Settings of a workspace, made as `kind` when it is new. A demo workspace can be looked at and acted on like any other."""
+    settings = load(home, policy)
+    found = settings.workspace.kind()
+    if found is None and must_exist:
+        raise SettingsError(
+            f"{settings.workspace.home} is no workspace yet: start with `controlplane up`, `ingest` or `demo`, or name one with --home"
+        )
+    if found is None:
+        settings.workspace.create(kind)
+    return settings
+
+
+@contextmanager
+def open_state(settings: Settings, now: datetime) -> Iterator[StateWriter]:
+    """The state for a person's command or a job."""
+    state = StateWriter(settings.state_url)
+    try:
+        state.migrate(now)
+        yield state
+    finally:
+        state.close()

@@ -1,0 +1,92 @@
+"""How commands speak: one JSON object for machines, sentences for people, errors on stderr with an exit code.
+
+Exit codes: 0 done, 1 refused or found something wrong, 2 wrong use or bad input, 3 something outside failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+REFUSED, BAD_INPUT, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
+
+stderr = Console(stderr=True)
+
+Home = Annotated[
+    str | None, typer.Option("--home", help="Workspace folder (or CONTROLPLANE_HOME; default ./.controlplane).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")]
+Actor = Annotated[str, typer.Option("--actor", help="Who does this; written to the audit log.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; written to the audit log.")]
+
+
+def clock() -> datetime:
+    """The real time, aware UTC: commands are the edge where a clock may be read."""
+    return datetime.now(UTC)
+
+
+def show(value: Mapping[str, Any], as_json: bool, text: str = "") -> None:
+    """Print the result."""
+    print(json.dumps(value, default=str) if as_json else text, flush=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what went wrong and end with the code."""
+    print(f"controlplane: {message}", file=sys.stderr, flush=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def errors_are_messages() -> Iterator[None]:
+    """Known errors become one clear message and an exit code; unknown ones keep their traceback."""
+    import duckdb
+    from sqlalchemy.exc import OperationalError
+
+    from controlplane.core.policy import PolicyError
+    from controlplane.settings import SettingsError
+    from controlplane.store.state import FencedOff
+    from jobs.actions import Refused
+
+    try:
+        yield
+    except Refused as error:
+        fail(str(error), REFUSED)
+    except (
+        PolicyError,
+        SettingsError,
+        FileNotFoundError,
+        IsADirectoryError,
+        PermissionError,
+        UnicodeDecodeError,
+    ) as error:
+        fail(str(error), BAD_INPUT)
+    except FencedOff as error:
+        fail(str(error), OUTSIDE)
+    except OperationalError as error:
+        fail(f"the state database cannot be used: {error.orig}", OUTSIDE)
+    except duckdb.IOException as error:
+        fail(f"the facts database cannot be used: {error}", OUTSIDE)
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED)
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """A command whose known errors are messages."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with errors_are_messages():
+            return function(*args, **kwargs)
+
+    return wrapped

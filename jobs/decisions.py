@@ -1,0 +1,222 @@
+"""From a decision to everything that is written for it: the new rollout row, audit, incident and message. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of
+from controlplane.core.judge import AUTOMATIC
+from controlplane.core.model import Decision, Rollout, TriggerReading
+from controlplane.core.policy import Policy, Trigger
+from controlplane.core.rollout import ActorKind, Change, Event, apply
+from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
+
+_SEVERITY = {Event.ROLLBACK: Severity.CRITICAL, Event.DISABLE_EXECUTION: Severity.ERROR, Event.HOLD: Severity.WARNING}
+_DID = {
+    Event.ROLLBACK: "all traffic cut to the menu, execution of workflows switched off",
+    Event.DISABLE_EXECUTION: "execution of workflows switched off",
+    Event.HOLD: "the ramp is held at its share",
+}
+
+
+def reading_json(reading: TriggerReading) -> dict[str, Any]:
+    """A reading as the ledger and the dashboards keep it."""
+    return {
+        "trigger": reading.trigger,
+        "metric": reading.metric,
+        "segment": reading.segment,
+        "action": str(reading.action),
+        "verdict": reading.verdict.name,
+        "log_e": None if reading.log_e == float("-inf") else reading.log_e,
+        "log_threshold": reading.log_threshold,
+        "fired": reading.fired,
+        "onset": None if reading.onset is None else to_text(reading.onset),
+        "weight_spent": reading.weight_spent,
+    }
+
+
+def counts_json(name: str, reading_counts: Any) -> dict[str, Any]:
+    """Counts of one stream as the ledger keeps them: integers only, so a replay is exact."""
+    c = reading_counts
+    plain: dict[str, Any] = {"stream": name, "segment": c.segment, "metric": c.metric}
+    plain |= {"nT": c.n_t, "xT": c.x_t, "nC": c.n_c, "xC": c.x_c}
+    if any(c.k_t) or any(c.k_c):
+        plain |= {"kT": list(c.k_t), "kC": list(c.k_c)}
+    return plain
+
+
+def trigger_of(policy: Policy, name: str) -> Trigger:
+    """The policy's trigger of that name."""
+    return next(trigger for trigger in policy.triggers if trigger.name == name)
+
+
+def promise(policy: Policy, name: str, segment: str) -> str:
+    """The error budget in words for one stream."""
+    alpha = policy.alpha(trigger_of(policy, name), segment)
+    return promise_text(alpha, policy.budget.false_rollback, policy.budget.horizon_weeks)
+
+
+def automatic_commit(
+    decision: Decision,
+    rollout: Rollout,
+    policy: Policy,
+    fired: Sequence[TriggerReading],
+    exposed: int | None,
+    estimates: Mapping[tuple[str, str], tuple[str, str]],
+    dashboard_url: str | None,
+) -> tuple[Commit, Rollout]:
+    """Everything that an automatic decision writes, and the rollout after it."""
+    event = Event(decision.event)
+    after = apply(rollout, Change(event, ActorKind.AUTOMATIC, decision.reason, decision.decided_at), policy)
+    payload = {
+        "from": str(rollout.state),
+        "to": str(after.state),
+        "version": after.version,
+        "evidence": decision.evidence,
+    }
+    audit = AuditEntry(AUTOMATIC, str(event), rollout.rollout_id, decision.reason, payload)
+    stage_event = str(event)
+    if event is Event.RESUME:
+        return Commit(rollout=after, expected_version=rollout.version, stage_event=stage_event, audit=(audit,)), after
+    incident = _incident(event, decision, rollout, fired, exposed)
+    alert = opening_alert(event, decision, rollout, policy, fired, incident, estimates, dashboard_url)
+    message = NewMessage(f"{incident.incident_id}:opened", "alert", alert.to_dict(), incident.incident_id)
+    commit = Commit(
+        rollout=after,
+        expected_version=rollout.version,
+        stage_event=stage_event,
+        audit=(audit,),
+        messages=(message,),
+        incident=incident,
+    )
+    return commit, after
+
+
+def _incident(
+    event: Event, decision: Decision, rollout: Rollout, fired: Sequence[TriggerReading], exposed: int | None
+) -> IncidentRow:
+    onsets = [reading.onset for reading in fired if reading.onset is not None]
+    now = decision.decided_at
+    onset = min(onsets) if onsets else None
+    timeline = [{"at": to_text(now), "actor": AUTOMATIC, "text": f"{event}: {decision.reason}"}]
+    if onset is not None:
+        timeline.insert(
+            0, {"at": to_text(onset), "actor": AUTOMATIC, "text": "likely onset (selected by looking back)"}
+        )
+    return IncidentRow(
+        incident_id=f"{rollout.rollout_id}-v{rollout.version + 1}",
+        rollout_id=rollout.rollout_id,
+        release=rollout.release,
+        state="open",
+        severity=str(_SEVERITY[event]),
+        title=_title(event, rollout, decision.trigger),
+        trigger=decision.trigger or "freshness",
+        detected_at=now,
+        onset_at=onset,
+        cut_at=now if event is Event.ROLLBACK else None,
+        customers_exposed=exposed,
+        evidence={
+            "readings": [
+                reading_json(reading) | {"counts": counts_json(reading.trigger, reading.counts)} for reading in fired
+            ]
+        },
+        timeline=tuple(timeline),
+    )
+
+
+def _title(event: Event, rollout: Rollout, trigger: str | None) -> str:
+    did = {Event.ROLLBACK: "rolled back", Event.HOLD: "ramp held", Event.DISABLE_EXECUTION: "execution disabled"}[event]
+    return f"{rollout.release} {did}: {(trigger or 'stale data').replace('_', ' ')}"
+
+
+def opening_alert(
+    event: Event,
+    decision: Decision,
+    rollout: Rollout,
+    policy: Policy,
+    fired: Sequence[TriggerReading],
+    incident: IncidentRow,
+    estimates: Mapping[tuple[str, str], tuple[str, str]],
+    dashboard_url: str | None,
+) -> Alert:
+    """The first message of an incident."""
+    name = {Event.ROLLBACK: "rollback", Event.HOLD: "hold", Event.DISABLE_EXECUTION: "execution_disabled"}[event]
+    labels = {"alertname": name, "release": rollout.release, "rollout_id": rollout.rollout_id, "phase": rollout.phase}
+    labels |= {"action": str(event), "trigger": decision.trigger or "freshness"}
+    segment = str(decision.evidence.get("segment", "all"))
+    return Alert(
+        alert_id=f"{incident.incident_id}:opened",
+        labels=labels,
+        annotations={"title": incident.title, "summary": decision.reason},
+        severity=_SEVERITY[event],
+        starts_at=decision.decided_at,
+        incident_id=incident.incident_id,
+        readings=alert_readings(fired, estimates),
+        promise=promise(policy, decision.trigger, segment)
+        if decision.trigger
+        else promise_text(0, 0, 0, counted=False),
+        times=Times(onset=incident.onset_at, detected=incident.detected_at, cut=incident.cut_at),
+        customers_exposed=incident.customers_exposed,
+        done=(_DID[event],),
+        links=_links(dashboard_url),
+    )
+
+
+def alert_readings(
+    fired: Iterable[TriggerReading], estimates: Mapping[tuple[str, str], tuple[str, str]]
+) -> tuple[Reading, ...]:
+    """Readings with their estimates ("", "" where there is none)."""
+    return tuple(reading_of(reading, *estimates.get((reading.trigger, reading.segment), ("", ""))) for reading in fired)
+
+
+def _links(dashboard_url: str | None) -> tuple[Link, ...]:
+    return () if dashboard_url is None else (Link("Evidence", f"{dashboard_url}/live"),)
+
+
+def verified_commit(incident: IncidentRow, opened: Alert | None, now: datetime, facts: Mapping[str, Any]) -> Commit:
+    """What is written when a cut has been verified: the incident is contained and its message is updated."""
+    line = f"cut verified: read-back, {facts['probes']} probes, no assistant exposure since the cut"
+    entry = {"at": to_text(now), "actor": AUTOMATIC, "text": line}
+    state = "contained" if incident.state in ("open", "acknowledged") else incident.state
+    after = replace(
+        incident,
+        state=state,
+        verified_at=now,
+        customers_exposed=facts["customers_exposed"],
+        timeline=(*incident.timeline, entry),
+    )
+    messages: tuple[NewMessage, ...] = ()
+    if opened is not None:
+        alert = replace(
+            opened,
+            alert_id=f"{incident.incident_id}:contained",
+            times=replace(opened.times, verified=now),
+            customers_exposed=facts["customers_exposed"],
+            done=(*opened.done, line),
+        )
+        messages = (NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id),)
+    audit = AuditEntry(AUTOMATIC, "cut_verified", incident.rollout_id, line, dict(facts))
+    return Commit(audit=(audit,), incident=after, messages=messages)
+
+
+def unverified_commit(incident: IncidentRow, rollout: Rollout, now: datetime, why: str) -> Commit:
+    """What is written when a cut could not be verified in time: it pages, once."""
+    labels = {"alertname": "rollback_not_verified", "release": rollout.release, "rollout_id": rollout.rollout_id}
+    alert = Alert(
+        alert_id=f"{incident.incident_id}:unverified",
+        labels=labels,
+        annotations={"title": f"{rollout.release}: rollback NOT verified", "summary": why},
+        severity=Severity.CRITICAL,
+        starts_at=now,
+        incident_id=incident.incident_id,
+        promise=promise_text(0, 0, 0, counted=False),
+        times=Times(incident.onset_at, incident.detected_at, incident.cut_at),
+        done=("the rollback is committed, but its effect could not be seen from outside",),
+    )
+    entry = {"at": to_text(now), "actor": AUTOMATIC, "text": f"rollback NOT verified: {why}"}
+    audit = AuditEntry(AUTOMATIC, "cut_not_verified", rollout.rollout_id, why)
+    message = NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id)
+    return Commit(audit=(audit,), incident=replace(incident, timeline=(*incident.timeline, entry)), messages=(message,))

@@ -1,0 +1,52 @@
+"""What the jobs work with. Built once by the composition root (`jobs.compose`), handed to every job's `run(deps, now)`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alerts.deliver import Pauses, Receiver, Rules
+from controlplane.core.policy import Policy
+from controlplane.settings import Settings
+from controlplane.store.state import StateWriter
+from controlplane.store.warehouse import Warehouse
+
+FlagProbe = Callable[[str, str], dict[str, Any]]  # (server URL, synthetic key) -> {"arm", "version"}
+
+
+@dataclass
+class Deps:
+    """Open stores, the policy in force and the outside world of one control process."""
+
+    settings: Settings
+    warehouse: Warehouse
+    state: StateWriter
+    policy: Policy
+    receivers: Mapping[str, Receiver] = field(default_factory=dict)
+    rules: Rules | None = None
+    pauses: Pauses | None = None
+    probe: FlagProbe | None = None
+    flag_urls: tuple[str, ...] = ()
+    dashboard_url: str | None = None
+
+    @property
+    def landing(self) -> Path:
+        """Folder whose files are ingested."""
+        return self.settings.workspace.landing
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder that dashboards read."""
+        return self.settings.workspace.snapshots
+
+    @property
+    def reports(self) -> Path:
+        """Folder of artefacts."""
+        return self.settings.workspace.reports
+
+    @property
+    def hmac_key(self) -> bytes:
+        """Key under which raw records are compared."""
+        return self.settings.hmac_key

@@ -1,0 +1,87 @@
+"""`controlplane explain`: the last decisions with their evidence, where each stream stands, what the gate still asks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from controlplane.core.model import Rollout
+from controlplane.core.policy import Policy
+from controlplane.store.state import StateReader
+from jobs import actions
+from jobs.compose import open_state, policy_in_force, workspace_settings
+
+DECISIONS = 10
+
+
+def explanation(home: str | None, now: datetime) -> dict[str, Any]:
+    """Plain values: status, decisions, streams (evidence over threshold, last block), certificates."""
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, now) as state:
+        policy = policy_in_force(settings, state)
+        rollout = state.rollout()
+        return {
+            "status": actions.status(state, policy),
+            "decisions": [_decision(row) for row in state.audit_rows()[-DECISIONS:]],
+            "streams": [] if rollout is None else streams(state, rollout),
+            "certificates": [] if rollout is None else certificates(state, rollout),
+            "gate": None if rollout is None else asdict(policy.phase(rollout.phase)),
+            "promise": _promise(policy),
+        }
+
+
+def _decision(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("at", "actor", "event", "subject", "reason")} | {
+        "payload": json.loads(row["payload"])
+    }
+
+
+def streams(state: StateReader, rollout: Rollout) -> list[dict[str, Any]]:
+    """The newest reading of every stream of the rollout."""
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in state.ledger_rows(rollout.rollout_id):
+        for reading in json.loads(row["readings"]):
+            newest[reading["trigger"], reading["segment"]] = reading | {"block_start": row["block_start"]}
+    return [newest[key] for key in sorted(newest)]
+
+
+def certificates(state: StateReader, rollout: Rollout) -> list[dict[str, Any]]:
+    """Where each certificate stands."""
+    found = [
+        standing
+        for lane in state.lanes(rollout.rollout_id).values()
+        for standing in lane.state.get("standings", {}).values()
+    ]
+    return sorted(found, key=lambda standing: str(standing["name"]))
+
+
+def _promise(policy: Policy) -> str:
+    budget = policy.budget
+    return (
+        f"a release that stays within its limits is ever rolled back with probability at most {budget.false_rollback:.3g} "
+        f"over the planned {budget.horizon_weeks:g} weeks"
+    )
+
+
+def explanation_text(value: dict[str, Any]) -> str:
+    """The explanation for people."""
+    status = value["status"]
+    lines = [
+        f"served: {status.get('release', 'baseline')} {status.get('state', '')} {status.get('phase', '')} {status.get('share', 0):.0%}"
+    ]
+    lines.append(f"why: {status.get('reason', 'no rollout has been started')}")
+    lines.append(f"promise: {value['promise']}")
+    if value["streams"]:
+        lines.append("evidence (natural log, against its threshold):")
+    for item in value["streams"]:
+        log_e = "no weight" if item["log_e"] is None else f"{item['log_e']:.2f}"
+        mark = "FIRED" if item["fired"] else item["verdict"]
+        lines.append(f"  {item['trigger']:24} {item['segment']:8} {log_e:>10} / {item['log_threshold']:.2f}  {mark}")
+    for item in value["certificates"]:
+        mark = "certified" if item["certified"] else "not yet"
+        lines.append(f"  certificate {item['name']:12} {item['log_e']:>10.2f} / {item['log_threshold']:.2f}  {mark}")
+    lines.append("decisions:")
+    lines += [f"  {row['at']}  {row['actor']:14} {row['event']:14} {row['reason']}" for row in value["decisions"]]
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""APScheduler wiring only: when each job runs, and that one run of a slot is done by one process.
+
+Every run claims `(job, slot)` in the state first, because two schedulers on one store would run everything twice; the slot is
+the job's period counted from the epoch. A run that fails is logged and tried again with the next slot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from controlplane.store.state import FencedOff, StateWriter
+
+log = logging.getLogger("controlplane.jobs")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job and its rhythm: every `seconds`, or by a cron expression (UTC). `claimed` jobs run once over all processes."""
+
+    name: str
+    run: Callable[[datetime], Any]
+    seconds: float | None = None
+    cron: str | None = None
+    claimed: bool = True
+    lease: timedelta = timedelta(minutes=10)
+
+
+def slot_of(job: Job, now: datetime) -> str:
+    """The slot that `now` lies in."""
+    if job.seconds is not None:
+        return str(int(now.timestamp() // job.seconds))
+    return now.strftime("%Y-%m-%dT%H:%M")
+
+
+def run_once(job: Job, state: StateWriter, owner: str, now: datetime) -> bool:
+    """Claim the slot and run; False when another process has it. An error leaves the slot to its lease, so it can be taken over."""
+    if not job.claimed:
+        job.run(now)
+        return True
+    slot = slot_of(job, now)
+    if not state.claim_run(job.name, slot, owner, now, job.lease):
+        return False
+    result = job.run(now)
+    state.finish_run(job.name, slot, {"result": str(result)[:500]}, now)
+    return True
+
+
+def schedule(
+    jobs: list[Job], state: StateWriter, owner: str, clock: Callable[[], datetime], on_fenced: Callable[[], None]
+) -> BackgroundScheduler:
+    """A scheduler for `jobs`, not started. Each job runs in its own thread, never twice at once; missed runs are joined into one."""
+    executors = {"default": ThreadPoolExecutor(max(2, len(jobs)))}
+    scheduler = BackgroundScheduler(timezone="UTC", executors=executors)
+    for job in jobs:
+        trigger = (
+            CronTrigger.from_crontab(job.cron, timezone="UTC") if job.cron else IntervalTrigger(seconds=job.seconds)
+        )
+        scheduler.add_job(
+            _guarded(job, state, owner, clock, on_fenced),
+            trigger,
+            id=job.name,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+    return scheduler
+
+
+def _guarded(
+    job: Job, state: StateWriter, owner: str, clock: Callable[[], datetime], on_fenced: Callable[[], None]
+) -> Callable[[], None]:
+    def guarded() -> None:
+        try:
+            run_once(job, state, owner, clock())
+        except FencedOff as error:
+            log.error("%s: %s", job.name, error)
+            on_fenced()
+        except Exception:
+            log.exception("job %s failed; it is tried again in its next slot", job.name)
+
+    return guarded
