@@ -30,7 +30,6 @@ from controlplane.store.units import close_units, units_closed_until
 from controlplane.store.utc import to_naive as utc
 from jobs.decisions import automatic_commit, counts_json, reading_json
 from jobs.deps import Deps
-from jobs.estimates import estimates_since
 
 ATTEMPTS = 5
 
@@ -222,6 +221,10 @@ def _record(deps: Deps, rollout: Rollout, closing: _Closing, decision: Decision 
         fired = [reading for reading in closing.readings if reading.fired]
         latest = {(reading.trigger, reading.segment): reading for reading in fired}
         exposed = customers_exposed(deps, fired, now) if fired else None
+        from jobs.estimates import (
+            estimates_since,
+        )  # SciPy's distributions take seconds to import; a healthy tick needs none
+
         estimates = estimates_since(deps, rollout, closing.ledger, latest.values())
         commit, after = automatic_commit(
             decision, rollout, deps.policy, list(latest.values()), exposed, estimates, deps.dashboard_url

@@ -1,9 +1,9 @@
 """The rollout's state machine: everything that changes who is served what lives in this file.
 
 A rollout is RUNNING, HELD, ROLLED_BACK or COMPLETE. Events come from two kinds of actors. The *automatic* actor may only make
-things safer: hold, disable execution, roll back, and release a hold that it set itself once the cause has gone. It may also
-carry out a promotion that a gate has certified and that was approved where the policy asks for it. Only a *person* restarts
-after a rollback. An event that the table does not list is an `IllegalTransition` and changes nothing.
+things safer: hold, disable execution, roll back, and release a hold that it set itself once the cause has gone. Only a *person*
+grows the exposure, and only a person restarts after a rollback: with another release, under a new rollout with its own error
+budget, because the evidence against the old one stands. An event that the table does not list is an `IllegalTransition` and changes nothing.
 
 `TRANSITIONS` is the single source: `apply` follows it, the documentation's diagram is drawn from it.
 """
@@ -48,7 +48,7 @@ _PERSON = frozenset({ActorKind.PERSON})
 
 # (state, event) -> (next state, who may). PROMOTE's next state is COMPLETE when the last stage is reached.
 TRANSITIONS: dict[tuple[RolloutState, Event], tuple[RolloutState, frozenset[ActorKind]]] = {
-    (_S.RUNNING, Event.PROMOTE): (_S.RUNNING, _BOTH),
+    (_S.RUNNING, Event.PROMOTE): (_S.RUNNING, _PERSON),
     (_S.RUNNING, Event.HOLD): (_S.HELD, _BOTH),
     (_S.RUNNING, Event.DISABLE_EXECUTION): (_S.RUNNING, _BOTH),
     (_S.RUNNING, Event.ENABLE_EXECUTION): (_S.RUNNING, _PERSON),
@@ -77,23 +77,26 @@ class IllegalTransition(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event with what it needs to be applied; `release*` only for START and RESTART."""
+    """An event with what it needs to be applied; `rollout_id` and `release*` only for START and RESTART."""
 
     event: Event
     actor_kind: ActorKind
     reason: str
     now: datetime
+    rollout_id: str = ""
     release: str = ""
     release_hash: str = ""
 
 
-def start(rollout_id: str, change: Change, policy: Policy) -> Rollout:
+def start(change: Change, policy: Policy) -> Rollout:
     """First row of a rollout: the first stage of the first phase, RUNNING. Only a person starts."""
     if change.event is not Event.START or change.actor_kind is not ActorKind.PERSON:
         raise IllegalTransition("a rollout is started by a person with the event 'start'")
+    if not (change.rollout_id and change.release and change.release_hash):
+        raise IllegalTransition("a start names the rollout, its release and the release's artefact hash")
     first = policy.stages[0]
     return Rollout(
-        rollout_id=rollout_id,
+        rollout_id=change.rollout_id,
         release=change.release,
         release_hash=change.release_hash,
         state=RolloutState.RUNNING,
@@ -157,20 +160,12 @@ def _promoted(base: Rollout, change: Change, policy: Policy) -> Rollout:
 
 
 def _restarted(base: Rollout, change: Change, policy: Policy) -> Rollout:
-    if not change.release or not change.release_hash:
-        raise IllegalTransition("a restart names the release that starts, with its artefact hash")
-    first = policy.stages[0]
-    return replace(
-        base,
-        release=change.release,
-        release_hash=change.release_hash,
-        phase=first.phase,
-        stage=0,
-        share=first.share,
-        execution_enabled=True,
-        stage_started_at=change.now,
-        policy_hash=policy.hash,
-    )
+    if change.release_hash == base.release_hash:
+        raise IllegalTransition(
+            f"release {base.release} was rolled back; a restart needs a release with other artefacts than {base.release_hash[:12]}"
+        )
+    fresh = start(replace(change, event=Event.START), policy)
+    return replace(fresh, version=base.version)
 
 
 def diagram() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from alerts.receivers.console import ConsoleReceiver
@@ -86,14 +87,25 @@ class FactsByHand:
             csat, csat_at = (2.0 if escalates else 4.0), started + timedelta(minutes=2)
             key = f"c{self.customers}"
             rows.append(
-                (key, self.customers, f"u{self.customers}", arm, "v1", rollout_id, True, started, 1, at, csat, csat_at)
+                {
+                    "conversation_id": key,
+                    "id_hash": self.customers,
+                    "user_id": f"u{self.customers}",
+                    "arm": arm,
+                    "release": "v1",
+                    "rollout_id": rollout_id,
+                    "eligible": True,
+                    "started_at": started,
+                    "turns": 1,
+                    "escalated_at": at,
+                    "csat": csat,
+                    "csat_at": csat_at,
+                    "batch_id": 1,
+                }
             )
         cursor = self.warehouse.cursor()
-        cursor.executemany(
-            "INSERT INTO conversations (conversation_id, id_hash, user_id, arm, release, rollout_id, eligible, started_at, "
-            "turns, escalated_at, csat, csat_at, batch_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            rows,
-        )
+        cursor.register("by_hand", pl.DataFrame(rows, schema_overrides={"escalated_at": pl.Datetime("us")}).to_arrow())
+        cursor.execute("INSERT INTO conversations BY NAME SELECT * FROM by_hand")
         cursor.close()
 
     def heard(self, moment: datetime) -> None:
