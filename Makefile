@@ -5,7 +5,7 @@ BIN := .venv/bin
 SEED ?= 7
 ARGS ?=
 
-.PHONY: help setup demo up test slow lint bench lock clean
+.PHONY: help setup demo up test slow lint bench docs lock clean
 
 help:  ## list the words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ slow: setup  ## the long simulations
 
 bench: setup  ## ratios measured in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+docs: setup  ## write the generated reference pages
+	@$(BIN)/python -m jobs.reference
 
 lock: setup  ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \

@@ -32,6 +32,11 @@ class Deps:
     dashboard_url: str | None = None
 
     @property
+    def home(self) -> Path:
+        """The workspace folder."""
+        return self.settings.workspace.home
+
+    @property
     def landing(self) -> Path:
         """Folder whose files are ingested."""
         return self.settings.workspace.landing

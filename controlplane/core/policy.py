@@ -17,6 +17,7 @@ from math import isclose
 from typing import Any, TypeVar
 
 from controlplane.core.audit import sha256_text
+from controlplane.core.metrics import METRICS
 from controlplane.core.model import Action, MetricKind
 from controlplane.core.toml_lines import Path, line_index, line_of
 
@@ -351,6 +352,20 @@ def _lint_phases(reader: _Reader, policy: Policy) -> None:
         reader.problem(("phases",), "shares shrink from one phase to the next", "order the phases by their shares")
 
 
+def _lint_metric(reader: _Reader, path: Path, name: str, kind: MetricKind) -> None:
+    known = {item.name: item for item in METRICS.values() if item.decides}
+    if name not in known:
+        reader.problem(
+            (*path, "metric"), f"{name!r} is not a metric that decides", f"one of {', '.join(sorted(known))}"
+        )
+    elif (known[name].kind is MetricKind.RATING) != (kind is MetricKind.RATING):
+        reader.problem(
+            (*path, "kind"),
+            f"{name} is counted as {known[name].kind}",
+            "ratings take rating, rates take two_sample or one_sample",
+        )
+
+
 def _lint_limits(reader: _Reader, policy: Policy) -> None:
     seen: set[str] = set()
     for position, trigger in enumerate(policy.triggers):
@@ -358,6 +373,7 @@ def _lint_limits(reader: _Reader, policy: Policy) -> None:
         if trigger.name in seen:
             reader.problem((*path, "name"), f"{trigger.name!r} stands twice", "give each trigger a name of its own")
         seen.add(trigger.name)
+        _lint_metric(reader, path, trigger.metric, trigger.kind)
         top = 4.0 if trigger.kind is MetricKind.RATING else 1.0
         low = 0.0 if trigger.kind is not MetricKind.ONE_SAMPLE else 1e-9
         if not low <= trigger.limit < top:
@@ -369,6 +385,7 @@ def _lint_limits(reader: _Reader, policy: Policy) -> None:
         if (trigger.metric == "slow_share") != (trigger.slo_ms is not None):
             reader.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
     for position, certificate in enumerate(policy.certificates):
+        _lint_metric(reader, ("certificates", position), certificate.metric, certificate.kind)
         if certificate.kind is MetricKind.ONE_SAMPLE or certificate.margin <= 0:
             path = ("certificates", position, "margin")
             reader.problem(path, "a certificate compares two arms with a positive margin", "use two_sample or rating")

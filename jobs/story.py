@@ -1,0 +1,184 @@
+"""The story that the demo tells: what happens when, in a simulated afternoon. Everything that happens goes through the real parts.
+
+Customers write, logs land, jobs ingest, count, judge and decide; people who are named as simulated approve and repair. The
+script only says *when a person does something* (a release is started, a bad change is deployed, an incident is resolved), never
+what the logs hold or what is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from controlplane.core.model import Rollout, RolloutState, Verdict
+from controlplane.core.rollout import Event
+from jobs import actions, evaluate, tick
+from jobs.deps import Deps
+
+APPROVER = "Noor (simulated approver)"
+AUTHOR = "Sam (simulated author)"
+ON_CALL = "Kim (simulated on-call)"
+
+MINUTE = timedelta(minutes=1)
+AFTER_CUT = timedelta(seconds=10)
+BAD_CHANGE_AFTER = timedelta(minutes=12)  # into the 50 % stage
+REPAIR_TAKES = timedelta(minutes=20)
+LONGEST = timedelta(hours=8)
+
+
+class World(Protocol):
+    """Customers and the two responders; see `controlplane.simulation`."""
+
+    def advance(self, until: datetime) -> list[dict[str, object]]: ...
+
+
+class Landing(Protocol):
+    """Durable before it returns."""
+
+    def write(self, records: list[dict[str, object]]) -> object: ...
+
+    def heartbeat(self, now: datetime) -> object: ...
+
+
+@dataclass
+class StoryClock:
+    """The story's time; the control API reads it too."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        """The current time of the story."""
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of the story: its label, what it is made of, and how it is put to work."""
+
+    label: str
+    artefacts: dict[str, str]
+    deploy: Callable[[], None]
+
+
+@dataclass
+class Story:
+    """Runs the script. `healthy` leaves the bad change out; `minutes` after the fixed release has started the story ends."""
+
+    deps: Deps
+    world: World
+    landing: Landing
+    clock: StoryClock
+    first: Release
+    bad: Release
+    fixed: Release
+    healthy: bool = False
+    progress: Callable[[str, float], None] = lambda _text, _part: None
+    told: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """From the first release to the fixed one's canary, or (healthy) to full."""
+        begin = self.clock.now
+        self._start(self.first)
+        self._until(lambda r: r.state is not RolloutState.RUNNING or self._at_bad_change(r), begin)
+        if not self.healthy and self._running():
+            self.bad.deploy()
+            actions.deploy(
+                self.deps.state,
+                self.deps.policy,
+                f"knowledge base and answers of {self.bad.label}",
+                AUTHOR,
+                self.clock.now,
+            )
+            self._say(f"bad change goes in: {self.bad.label}")
+            self._until(lambda r: r.state is RolloutState.ROLLED_BACK, begin)
+        if self._rolled_back():
+            self._repair()
+            self._start(self.fixed)
+            self._until(lambda r: r.phase != "internal" or r.state is not RolloutState.RUNNING, begin)
+            self._for(10)
+        elif self.healthy:
+            self._until(lambda r: r.state is not RolloutState.RUNNING, begin)
+            self._for(10)
+
+    def step(self, length: timedelta = MINUTE) -> None:
+        """Let the world live for `length`, land its records, and run one heartbeat of the control process."""
+        now = self.clock.now + length
+        self.landing.write(self.world.advance(now))
+        self.landing.heartbeat(now)
+        self.clock.now = now
+        tick.run(self.deps, now)
+        self._approve_if_certified()
+
+    def _rollout(self) -> Rollout:
+        found = self.deps.state.rollout()
+        if found is None:
+            raise RuntimeError("the story has no rollout")
+        return found
+
+    def _running(self) -> bool:
+        return self._rollout().state in (RolloutState.RUNNING, RolloutState.COMPLETE)
+
+    def _rolled_back(self) -> bool:
+        return self._rollout().state is RolloutState.ROLLED_BACK
+
+    def _at_bad_change(self, rollout: Rollout) -> bool:
+        if self.healthy or rollout.share < 0.5 or rollout.phase != "ramp":
+            return False
+        return self.clock.now - rollout.stage_started_at >= BAD_CHANGE_AFTER
+
+    def _start(self, release: Release) -> None:
+        release.deploy()
+        deps = self.deps
+        actions.start_release(
+            deps.state, deps.policy, release.label, release.artefacts, AUTHOR, APPROVER, self.clock.now
+        )
+        self._say(f"release {release.label} starts")
+
+    def _until(self, reached: Callable[[Rollout], bool], begin: datetime) -> None:
+        while not reached(self._rollout()) and self.clock.now - begin < LONGEST:
+            self.step()
+            self.progress(self._where(), (self.clock.now - begin) / timedelta(hours=4))
+
+    def _for(self, minutes: int) -> None:
+        for _ in range(minutes):
+            self.step()
+
+    def _approve_if_certified(self) -> None:
+        rollout = self._rollout()
+        if rollout.state is not RolloutState.RUNNING:
+            return
+        result = evaluate.gate(self.deps, rollout, self.clock.now, extra_approver=APPROVER)
+        if result.verdict is Verdict.PASS and rollout.stage < len(self.deps.policy.stages) - 1:
+            after = actions.promote(self.deps, APPROVER, "gate passed, evidence read", self.clock.now)
+            self._say(f"promoted to {after.phase} at {after.share:.0%}")
+
+    def _repair(self) -> None:
+        """The cut is verified within seconds; people find the cause and resolve the incident."""
+        self._say(f"rolled back: {self._rollout().reason}")
+        self.step(AFTER_CUT)
+        rollout_id = self._rollout().rollout_id
+        if self.deps.state.cut_verified_at(rollout_id) is not None:
+            self._say("cut verified")
+        incident = next(row for row in self.deps.state.incidents() if row.rollout_id == rollout_id)
+        self.step(MINUTE - AFTER_CUT)
+        self._move(incident.incident_id, "acknowledge", "on it")
+        self._for(round(REPAIR_TAKES / MINUTE))
+        self._move(incident.incident_id, "resolve", "knowledge base restored, generator and service put back")
+
+    def _move(self, incident_id: str, event: str, reason: str) -> None:
+        actions.incident_event(self.deps.state, incident_id, event, ON_CALL, reason, self.clock.now)
+        self._say(f"incident {event}d")
+
+    def _where(self) -> str:
+        rollout = self._rollout()
+        return f"{self.clock.now:%H:%M} {rollout.release} {rollout.state} {rollout.phase} {rollout.share:.0%}"
+
+    def _say(self, text: str) -> None:
+        self.told.append(f"{self.clock.now:%Y-%m-%d %H:%M:%S}Z  {text}")
+
+
+def is_containment(event: str) -> bool:
+    """Whether a stage event cut traffic."""
+    return event == Event.ROLLBACK
