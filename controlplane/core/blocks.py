@@ -113,7 +113,8 @@ def closable(
             known = [
                 row.event for row in marks if row.started_at <= start and (opened is None or row.started_at > opened)
             ]
-            last = Block(start, end, span.version, start == span.start, known.count("deploy"), known.count("resume"))
+            starts_stage = last is None or last.stage_version != span.version
+            last = Block(start, end, span.version, starts_stage, known.count("deploy"), known.count("resume"))
             blocks.append(last)
             start = end
     return blocks

@@ -161,7 +161,8 @@ def mask_json_text(text: str) -> str:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return mask(text)
-    return json.dumps(mask_json(value), ensure_ascii=False, separators=(",", ":"))
+    masked = mask_json(value)
+    return text if masked == value else json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
 
 
 def _mask_cards(match: re.Match[str]) -> str:

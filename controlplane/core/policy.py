@@ -8,23 +8,22 @@ misspelt limit must not silently be no limit.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from itertools import pairwise
-from math import isclose
+from math import isfinite
 from typing import Any, TypeVar
 
 from controlplane.core.audit import sha256_text
-from controlplane.core.metrics import METRICS
 from controlplane.core.model import Action, MetricKind
+from controlplane.core.policy_lint import lint
 from controlplane.core.toml_lines import Path, line_index, line_of
 
 T = TypeVar("T")
 
 SCHEMA = 1
-AUDIENCES = ("employees", "low_risk", "eligible")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +182,13 @@ def parse(text: str, source: str = "policy") -> Policy:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = getattr(error, "lineno", 1)
+        found = re.search(r"at line (\d+)", str(error))  # absent at the end of the text
+        line = int(found.group(1)) if found else text.count("\n") + 1
         raise PolicyError(source, (Problem(line, "TOML", str(error), "mend the syntax"),)) from None
     reader = _Reader(line_index(text))
     policy = _read(reader, raw, text)
     if policy is not None and not reader.problems:
-        _lint(reader, policy)
+        lint(reader, policy)
     if policy is None or reader.problems:
         raise PolicyError(source, tuple(sorted(reader.problems, key=lambda problem: problem.line)))
     return policy
@@ -229,19 +229,16 @@ class _Reader:
             return None
 
     def _value(self, kind: str, value: Any, path: Path) -> object:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
         match kind:
-            case "float" | "float | None" if number:
+            case "float" | "float | None" if _is_number(value):
                 return float(value)
-            case "int" if isinstance(value, int) and number:
+            case "int" if isinstance(value, int) and _is_number(value):
                 return value
             case "str" if isinstance(value, str):
                 return value
             case "tuple[str, ...]" if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return tuple(value)
-            case "tuple[float, ...]" if isinstance(value, list) and all(
-                isinstance(item, int | float) for item in value
-            ):
+            case "tuple[float, ...]" if isinstance(value, list) and all(_is_number(item) for item in value):
                 return tuple(float(item) for item in value)
             case "MetricKind" | "Action" if isinstance(value, str):
                 return self._choice(MetricKind if kind == "MetricKind" else Action, value, path)
@@ -255,6 +252,10 @@ class _Reader:
         except ValueError:
             self.problem(path, f"{value!r} is not known", f"one of {', '.join(item.value for item in kind)}")
             return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 _TOP = ("schema", "name", "owner", "baseline", "budget", "assignment", "watch", "phases", "triggers", "certificates")
@@ -304,88 +305,3 @@ def _list(reader: _Reader, kind: Callable[..., T], raw: dict[str, Any], key: str
         return ()
     read = [reader.table(kind, item, (key, position), _names(kind)) for position, item in enumerate(items)]
     return tuple(item for item in read if item is not None)
-
-
-def _lint(reader: _Reader, policy: Policy) -> None:
-    _lint_budget(reader, policy)
-    _lint_phases(reader, policy)
-    _lint_limits(reader, policy)
-
-
-def _lint_budget(reader: _Reader, policy: Policy) -> None:
-    for key in ("false_rollback", "certificate"):
-        if not 0 < getattr(policy.budget, key) < 1:
-            reader.problem(("budget", key), "is not a probability", "write a number between 0 and 1")
-    if policy.budget.horizon_weeks <= 0:
-        reader.problem(
-            ("budget", "horizon_weeks"), "is not positive", "write the planned length of the rollout in weeks"
-        )
-    total = sum(trigger.weight for trigger in policy.triggers)
-    if not isclose(total, 1.0, abs_tol=1e-9):
-        remedy = "the weights share one error budget: make them sum to 1"
-        reader.problem(("triggers", 0, "weight"), f"the weights of all triggers sum to {total:g}", remedy)
-    if not policy.assignment.salt:
-        reader.problem(
-            ("assignment", "salt"), "is empty", "write any fixed text; it must not change during the rollout"
-        )
-
-
-def _lint_phases(reader: _Reader, policy: Policy) -> None:
-    known = {certificate.name for certificate in policy.certificates}
-    if not policy.phases or not policy.stages:
-        reader.problem(("phases",), "there is none", "write at least one [[phases]] with shares")
-    for position, phase in enumerate(policy.phases):
-        path: Path = ("phases", position)
-        if phase.audience not in AUDIENCES:
-            reader.problem((*path, "audience"), f"{phase.audience!r} is not known", f"one of {', '.join(AUDIENCES)}")
-        if not all(0 < share <= 1 for share in phase.shares) or list(phase.shares) != sorted(set(phase.shares)):
-            reader.problem(
-                (*path, "shares"), "are not rising shares", "write rising numbers in (0, 1], such as [0.05, 0.2]"
-            )
-        for name in phase.certificates:
-            if name not in known:
-                reader.problem(
-                    (*path, "certificates"), f"{name!r} is not defined", "add a [[certificates]] of that name"
-                )
-    open_shares = [stage.share for stage in policy.stages if stage.audience != "employees"]
-    if any(later < earlier for earlier, later in pairwise(open_shares)):
-        reader.problem(("phases",), "shares shrink from one phase to the next", "order the phases by their shares")
-
-
-def _lint_metric(reader: _Reader, path: Path, name: str, kind: MetricKind) -> None:
-    known = {item.name: item for item in METRICS.values() if item.decides}
-    if name not in known:
-        reader.problem(
-            (*path, "metric"), f"{name!r} is not a metric that decides", f"one of {', '.join(sorted(known))}"
-        )
-    elif (known[name].kind is MetricKind.RATING) != (kind is MetricKind.RATING):
-        reader.problem(
-            (*path, "kind"),
-            f"{name} is counted as {known[name].kind}",
-            "ratings take rating, rates take two_sample or one_sample",
-        )
-
-
-def _lint_limits(reader: _Reader, policy: Policy) -> None:
-    seen: set[str] = set()
-    for position, trigger in enumerate(policy.triggers):
-        path: Path = ("triggers", position)
-        if trigger.name in seen:
-            reader.problem((*path, "name"), f"{trigger.name!r} stands twice", "give each trigger a name of its own")
-        seen.add(trigger.name)
-        _lint_metric(reader, path, trigger.metric, trigger.kind)
-        top = 4.0 if trigger.kind is MetricKind.RATING else 1.0
-        low = 0.0 if trigger.kind is not MetricKind.ONE_SAMPLE else 1e-9
-        if not low <= trigger.limit < top:
-            reader.problem(
-                (*path, "limit"), f"{trigger.limit:g} is impossible", f"write a number from {low:g} to below {top:g}"
-            )
-        if trigger.block_seconds <= 0 or trigger.maturity_minutes < 0:
-            reader.problem((*path, "block_seconds"), "block and maturity cannot be negative", "write positive spans")
-        if (trigger.metric == "slow_share") != (trigger.slo_ms is not None):
-            reader.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
-    for position, certificate in enumerate(policy.certificates):
-        _lint_metric(reader, ("certificates", position), certificate.metric, certificate.kind)
-        if certificate.kind is MetricKind.ONE_SAMPLE or certificate.margin <= 0:
-            path = ("certificates", position, "margin")
-            reader.problem(path, "a certificate compares two arms with a positive margin", "use two_sample or rating")

@@ -11,7 +11,8 @@ import re
 Path = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]?\]\s*(#.*)?$")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]+\")\s*=")
+_PART = r"(?:[A-Za-z0-9_\-]+|\"[^\"]+\"|'[^']+')"
+_KEY = re.compile(rf"^\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 
 
 def line_index(text: str) -> dict[Path, int]:
@@ -19,7 +20,7 @@ def line_index(text: str) -> dict[Path, int]:
     index: dict[Path, int] = {}
     counters: dict[Path, int] = {}
     table: Path = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         header = _HEADER.match(line)
         if header:
             table = _table_path(header.group(2), header.group(1) is not None, counters)
@@ -27,13 +28,20 @@ def line_index(text: str) -> dict[Path, int]:
             continue
         key = _KEY.match(line)
         if key:
-            index.setdefault((*table, key.group(1).strip('"')), number)
+            path = table
+            for part in _parts(key.group(1)):
+                path = (*path, part)
+                index.setdefault(path, number)
     return index
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip().strip("\"'") for part in name.split(".")]
 
 
 def _table_path(name: str, is_array: bool, counters: dict[Path, int]) -> Path:
     path: Path = ()
-    parts = [part.strip().strip("\"'") for part in name.split(".")]
+    parts = _parts(name)
     for position, part in enumerate(parts):
         path = (*path, part)
         if position == len(parts) - 1 and is_array:

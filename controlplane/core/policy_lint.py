@@ -1,0 +1,157 @@
+"""What a policy may not say although every value in it has the right type.
+
+`lint` reports every rule that a policy breaks, each with the place, what is wrong and what to do. What passes here can be run: limits are
+those that the evidence engine takes, metrics are those that a block counts, and each trigger has a positive part of the error budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isclose
+from typing import TYPE_CHECKING, Protocol
+
+from controlplane.core.evidence.forms import CERTIFICATES, FORMS
+from controlplane.core.metrics import ALL_SEGMENTS, METRICS, Direction
+from controlplane.core.model import MetricKind
+from controlplane.core.toml_lines import Path
+
+if TYPE_CHECKING:
+    from controlplane.core.policy import Certificate, Phase, Policy, Trigger
+
+AUDIENCES = ("employees", "low_risk", "eligible")
+_LOWEST = {
+    "lateness_seconds": 0,
+    "freshness_seconds": 1,
+    "flag_max_age_seconds": 1,
+    "client_poll_seconds": 0,
+    "probes": 1,  # a cut that nothing has probed is not verified
+}
+
+
+class Report(Protocol):
+    """Takes problems."""
+
+    def problem(self, path: Path, message: str, remedy: str) -> None: ...
+
+
+def lint(report: Report, policy: Policy) -> None:
+    """Report everything that `policy` must not say."""
+    _lint_budget(report, policy)
+    _lint_watch(report, policy)
+    _lint_phases(report, policy)
+    for position, trigger in enumerate(policy.triggers):
+        _lint_trigger(report, ("triggers", position), trigger)
+    for position, certificate in enumerate(policy.certificates):
+        _lint_certificate(report, ("certificates", position), certificate)
+    _lint_names(report, "phases", policy.phases, ())
+    _lint_names(report, "triggers", policy.triggers, ())
+    _lint_names(report, "certificates", policy.certificates, [trigger.name for trigger in policy.triggers])
+
+
+def _lint_budget(report: Report, policy: Policy) -> None:
+    for key in ("false_rollback", "certificate"):
+        if not 0 < getattr(policy.budget, key) < 1:
+            report.problem(("budget", key), "is not a probability", "write a number between 0 and 1")
+    if policy.budget.horizon_weeks <= 0:
+        remedy = "write the planned length of the rollout in weeks"
+        report.problem(("budget", "horizon_weeks"), "is not positive", remedy)
+    total = sum(trigger.weight for trigger in policy.triggers)
+    if not isclose(total, 1.0, abs_tol=1e-9):
+        remedy = "the weights share one error budget: make them sum to 1"
+        report.problem(("triggers", 0, "weight"), f"the weights of all triggers sum to {total:g}", remedy)
+    if not policy.assignment.salt:
+        remedy = "write any fixed text; it must not change during the rollout"
+        report.problem(("assignment", "salt"), "is empty", remedy)
+
+
+def _lint_watch(report: Report, policy: Policy) -> None:
+    for key, low in _LOWEST.items():
+        if getattr(policy.watch, key) < low:
+            report.problem(("watch", key), f"{getattr(policy.watch, key)} is too small", f"write at least {low}")
+    segments = policy.watch.segments
+    if len(set(segments)) < len(segments) or {"", ALL_SEGMENTS} & set(segments):
+        remedy = f"write the name of each segment once; '{ALL_SEGMENTS}' means all traffic"
+        report.problem(("watch", "segments"), "are not segments of their own", remedy)
+
+
+def _lint_phases(report: Report, policy: Policy) -> None:
+    known = {certificate.name for certificate in policy.certificates}
+    if not policy.phases:
+        report.problem(("phases",), "there is none", "write at least one [[phases]] with shares")
+    for position, phase in enumerate(policy.phases):
+        _lint_phase(report, ("phases", position), phase, known)
+    open_shares = [stage.share for stage in policy.stages if stage.audience != "employees"]
+    if any(later < earlier for earlier, later in pairwise(open_shares)):
+        report.problem(("phases",), "shares shrink from one phase to the next", "order the phases by their shares")
+
+
+def _lint_phase(report: Report, path: Path, phase: Phase, known: set[str]) -> None:
+    if phase.audience not in AUDIENCES:
+        report.problem((*path, "audience"), f"{phase.audience!r} is not known", f"one of {', '.join(AUDIENCES)}")
+    rising = list(phase.shares) == sorted(set(phase.shares))
+    if not phase.shares or not rising or not all(0 < share <= 1 for share in phase.shares):
+        remedy = "write rising numbers in (0, 1], such as [0.05, 0.2]"
+        report.problem((*path, "shares"), "are not rising shares", remedy)
+    for key in ("min_minutes", "min_treated", "approvals"):
+        if getattr(phase, key) < 0:
+            report.problem((*path, key), "is negative", "write 0 to ask for nothing")
+    for name in phase.certificates:
+        if name not in known:
+            report.problem((*path, "certificates"), f"{name!r} is not defined", "add a [[certificates]] of that name")
+
+
+def _lint_names(report: Report, key: str, items: Sequence[Phase | Trigger | Certificate], taken: Sequence[str]) -> None:
+    seen = set(taken)  # the counts of a block are told apart by these names
+    for position, item in enumerate(items):
+        if item.name in seen:
+            remedy = "give each one a name of its own"
+            report.problem((key, position, "name"), f"{item.name!r} stands twice", remedy)
+        seen.add(item.name)
+
+
+def _lint_trigger(report: Report, path: Path, trigger: Trigger) -> None:
+    _lint_metric(report, path, trigger.metric, trigger.kind)
+    _lint_spans(report, path, trigger)
+    error = FORMS[str(trigger.kind)].limit_error(trigger.limit)
+    if trigger.limit < 0 or error:
+        report.problem((*path, "limit"), f"{trigger.limit:g} is impossible", error or "write 0 or more")
+    if trigger.weight <= 0:
+        remedy = "write a positive part of 1, or remove the trigger"
+        report.problem((*path, "weight"), f"{trigger.weight:g} is no part of the error budget", remedy)
+    if (trigger.metric == "slow_share") != (trigger.slo_ms is not None):
+        report.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
+    elif trigger.slo_ms is not None and trigger.slo_ms <= 0:
+        report.problem((*path, "slo_ms"), f"{trigger.slo_ms:g} is impossible", "write milliseconds above 0")
+
+
+def _lint_certificate(report: Report, path: Path, certificate: Certificate) -> None:
+    _lint_metric(report, path, certificate.metric, certificate.kind)
+    _lint_spans(report, path, certificate)
+    if certificate.kind is MetricKind.ONE_SAMPLE or certificate.margin <= 0:
+        message = "a certificate compares two arms with a positive margin"
+        report.problem((*path, "margin"), message, "use two_sample or rating")
+    elif error := CERTIFICATES[str(certificate.kind)].limit_error(certificate.margin):
+        report.problem((*path, "margin"), f"{certificate.margin:g} is impossible", error)
+
+
+def _lint_spans(report: Report, path: Path, item: Trigger | Certificate) -> None:
+    if item.block_seconds <= 0 or item.maturity_minutes < 0:
+        report.problem((*path, "block_seconds"), "block and maturity cannot be negative", "write positive spans")
+
+
+def _lint_metric(report: Report, path: Path, name: str, kind: MetricKind) -> None:
+    known = {item.name: item for item in METRICS.values() if item.decides}
+    found = known.get(name)
+    if found is None:
+        remedy = f"one of {', '.join(sorted(known))}"
+        report.problem((*path, "metric"), f"{name!r} is not a metric that decides", remedy)
+        return
+    if (found.kind is MetricKind.RATING) != (kind is MetricKind.RATING):
+        remedy = "ratings take rating, rates take two_sample or one_sample"
+        report.problem((*path, "kind"), f"{name} is counted as {found.kind}", remedy)
+    elif kind is not MetricKind.RATING and found.direction is Direction.HIGHER:
+        remedy = "the test would take an improvement for harm: name a metric that is better when lower"
+        report.problem((*path, "metric"), f"{name} is better when it is higher", remedy)
+    elif kind is not MetricKind.ONE_SAMPLE and not found.comparable:
+        report.problem((*path, "metric"), f"the arms cannot be compared on {name}", "use kind one_sample")
