@@ -9,6 +9,7 @@ import os
 import secrets
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -86,11 +87,21 @@ class Workspace:
     def secret(self, name: str) -> str:
         """A random secret of this workspace, made once, readable by its owner only."""
         path = self.home / name
+        if path.exists() and not path.read_text().strip():
+            path.unlink()  # a crash left it empty, and an empty secret would let everybody in
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32))
+            self._make_secret(path)
         return path.read_text().strip()
+
+    def _make_secret(self, path: Path) -> None:
+        """Appears whole or not at all; where two processes make it at once, the first one's counts."""
+        draft = self.home / f".{path.name}-{secrets.token_hex(8)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,8 @@ class Slack:
 
     token: str = field(repr=False)
     channel: str
-    base_url: str = "https://slack.com/api/"
+    base_url: str = ""
+    review_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +162,7 @@ def shipped_policy(name: str) -> str:
 
 def _port(values: Mapping[str, str], name: str, default: int) -> int:
     text = values.get(name, str(default))
-    if not text.isdigit() or not 0 <= int(text) < 65536:
+    if not text.isdecimal() or not 0 <= int(text) < 65536:
         raise SettingsError(f"{name}={text!r} is not a port: write a number from 0 (any free port) to 65535")
     return int(text)
 
@@ -162,4 +174,4 @@ def _slack(values: Mapping[str, str]) -> Slack | None:
     if not token or not channel:
         missing = "SLACK_BOT_TOKEN" if not token else "SLACK_CHANNEL"
         raise SettingsError(f"{missing} is not set: Slack needs both SLACK_BOT_TOKEN and SLACK_CHANNEL, or neither")
-    return Slack(token, channel, values.get("SLACK_BASE_URL") or "https://slack.com/api/")
+    return Slack(token, channel, values.get("SLACK_BASE_URL", ""), values.get("SLACK_REVIEW_CHANNEL", ""))

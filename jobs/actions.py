@@ -85,12 +85,24 @@ def _need_closed_incidents(state: StateWriter, rollout: Rollout) -> None:
         )
 
 
-def act(state: StateWriter, policy: Policy, event: Event, actor: str, reason: str, now: datetime) -> Rollout:
-    """Send a person's event. Raises Refused when the table does not allow it."""
+def act(
+    state: StateWriter,
+    policy: Policy,
+    event: Event,
+    actor: str,
+    reason: str,
+    now: datetime,
+    expected_version: int | None = None,
+) -> Rollout:
+    """Send a person's event. Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw."""
     for _ in range(ATTEMPTS):
         current = state.rollout()
         if current is None:
             raise Refused("there is no rollout yet: start one with `controlplane release start`")
+        if expected_version not in (None, current.version) and event is not Event.ROLLBACK:
+            raise Refused(
+                f"the rollout is at version {current.version} now, not {expected_version}: look again, then decide"
+            )
         try:
             after = apply(current, Change(event, ActorKind.PERSON, f"{reason} ({actor})", now), policy)
         except IllegalTransition as error:

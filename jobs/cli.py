@@ -230,12 +230,16 @@ def promote(actor: Actor, reason: Reason = "promoted", home: Home = None, as_jso
 
 @app.command()
 @command
-def quarantine(home: Home = None, limit: Annotated[int, typer.Option("--limit")] = 20, as_json: AsJson = False) -> None:
+def quarantine(
+    home: Home = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most this many rows, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
     """Rows that were refused, with file, line and reason."""
     from controlplane.store.queries import load
     from jobs.sql_command import run_sql
 
-    columns, rows = run_sql(home, load("views/quarantine_latest"), {"rows": limit})
+    columns, rows = run_sql(home, load("views/quarantine_latest"))
     value = {"columns": columns, "rows": rows}
     show(
         value,

@@ -47,7 +47,11 @@ def audit_verify(home: Home = None, as_json: AsJson = False) -> None:
 
 @audit.command("log")
 @command
-def audit_log(home: Home = None, limit: Annotated[int, typer.Option("--limit")] = 50, as_json: AsJson = False) -> None:
+def audit_log(
+    home: Home = None,
+    limit: Annotated[int, typer.Option("--limit", help="At most this many rows, the last ones.")] = 50,
+    as_json: AsJson = False,
+) -> None:
     """The last rows of the audit log."""
     from jobs.compose import open_state, workspace_settings
 

@@ -7,20 +7,24 @@ from datetime import datetime
 from typing import TextIO
 
 from alerts.deliver import DeliveryResult, Pauses, Receiver, Result, Rules, deliver_due
-from alerts.pipeline import Route
-from alerts.receivers.console import ConsoleReceiver
-from alerts.receivers.slack import SlackReceiver
+from alerts.wiring import Channels, default_rules, receivers_of
 from controlplane.settings import Settings
 from jobs.deps import Deps
 
 
 def receivers(settings: Settings, stream: TextIO | None = None) -> tuple[Mapping[str, Receiver], Rules]:
     """Slack when it is configured, with the console standing in for it; else the console."""
-    console = ConsoleReceiver(stream)
-    if settings.slack is None:
-        return {"console": console}, Rules(routes=(Route("default", ("console",)),))
-    slack = SlackReceiver.connect(settings.slack.token, settings.slack.channel, settings.slack.base_url)
-    return {"slack": slack, "console": console}, Rules(routes=(Route("default", ("slack", "console")),))
+    slack = settings.slack
+    channels = Channels()
+    if slack is not None:
+        channels = Channels(
+            slack_bot_token=slack.token,
+            slack_channel=slack.channel,
+            slack_review_channel=slack.review_channel,
+            slack_base_url=slack.base_url,
+        )
+    found = receivers_of(channels, stream)
+    return found, default_rules(found)
 
 
 def run(deps: Deps, now: datetime) -> list[DeliveryResult]:

@@ -6,7 +6,6 @@ otherwise the file is opened read-only here. Either way only a single SELECT is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +15,8 @@ import duckdb
 from controlplane.settings import Settings, SettingsError
 from jobs.compose import workspace_settings
 
-MAX_ROWS = 100_000
+MAX_ROWS = 10_000
+Found = tuple[list[str], list[list[Any]]]
 
 
 class QueryFailed(RuntimeError):
@@ -44,15 +44,13 @@ def plain(value: Any) -> Any:
             return value
 
 
-def select(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any] | None = None
-) -> tuple[list[str], list[list[Any]]]:
+def select(connection: duckdb.DuckDBPyConnection, query: str) -> Found:
     """Columns and rows of one SELECT; QueryFailed with the database's message otherwise."""
     try:
         statements = connection.extract_statements(query)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryFailed("only one SELECT is allowed here: facts are changed by ingest alone")
-        cursor = connection.execute(query, dict(parameters or {}))
+        cursor = connection.execute(query)
         columns = [item[0] for item in cursor.description or []]
         rows = cursor.fetchmany(MAX_ROWS + 1)
     except duckdb.Error as error:
@@ -62,9 +60,7 @@ def select(
     return columns, [[plain(value) for value in row] for row in rows]
 
 
-def run_sql(
-    home: str | None, query: str, parameters: Mapping[str, Any] | None = None
-) -> tuple[list[str], list[list[Any]]]:
+def run_sql(home: str | None, query: str) -> Found:
     """The query's columns and rows, from the file or from the running control process."""
     settings = workspace_settings(home, must_exist=True)
     path = settings.workspace.facts
@@ -75,16 +71,14 @@ def run_sql(
     except duckdb.IOException as error:
         if "lock" not in str(error).lower():
             raise
-        return _ask_control(settings, query, parameters)
+        return _ask_control(settings, query)
     try:
-        return select(connection, query, parameters)
+        return select(connection, query)
     finally:
         connection.close()
 
 
-def _ask_control(
-    settings: Settings, query: str, parameters: Mapping[str, Any] | None
-) -> tuple[list[str], list[list[Any]]]:
+def _ask_control(settings: Settings, query: str) -> Found:
     import httpx
 
     from jobs.process import control_url
@@ -92,11 +86,9 @@ def _ask_control(
     url = control_url(settings)
     if url is None:
         raise QueryFailed("another process has the facts open and is no control process: try again when it has ended")
-    body = {"query": query, "parameters": dict(parameters or {})}
+    headers = {"Authorization": f"Bearer {settings.token}"}
     try:
-        answer = httpx.post(
-            f"{url}/v1/sql", json=body, headers={"Authorization": f"Bearer {settings.token}"}, timeout=60
-        )
+        answer = httpx.post(f"{url}/v1/sql", json={"query": query, "limit": MAX_ROWS}, headers=headers, timeout=60)
     except httpx.HTTPError as error:
         raise QueryFailed(f"the control process at {url} does not answer: {error}") from None
     value = answer.json()

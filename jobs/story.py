@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controlplane.core.model import Rollout, RolloutState, Verdict
-from controlplane.core.rollout import Event
 from jobs import actions, evaluate, tick
 from jobs.deps import Deps
 
@@ -76,6 +75,8 @@ class Story:
     healthy: bool = False
     progress: Callable[[str, float], None] = lambda _text, _part: None
     told: list[str] = field(default_factory=list)
+    bad_at: datetime | None = None
+    rolled_back_at: datetime | None = None
 
     def run(self) -> None:
         """From the first release to the fixed one's canary, or (healthy) to full."""
@@ -84,6 +85,7 @@ class Story:
         self._until(lambda r: r.state is not RolloutState.RUNNING or self._at_bad_change(r), begin)
         if not self.healthy and self._running():
             self.bad.deploy()
+            self.bad_at = self.clock.now
             actions.deploy(
                 self.deps.state,
                 self.deps.policy,
@@ -156,6 +158,7 @@ class Story:
 
     def _repair(self) -> None:
         """The cut is verified within seconds; people find the cause and resolve the incident."""
+        self.rolled_back_at = self.clock.now
         self._say(f"rolled back: {self._rollout().reason}")
         self.step(AFTER_CUT)
         rollout_id = self._rollout().rollout_id
@@ -177,8 +180,3 @@ class Story:
 
     def _say(self, text: str) -> None:
         self.told.append(f"{self.clock.now:%Y-%m-%d %H:%M:%S}Z  {text}")
-
-
-def is_containment(event: str) -> bool:
-    """Whether a stage event cut traffic."""
-    return event == Event.ROLLBACK

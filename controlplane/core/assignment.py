@@ -58,9 +58,9 @@ class Exposure:
 
 
 def bucket(salt: str, user_id: str) -> float:
-    """Position of a customer in [0, 1): the first 8 bytes of sha256(salt, id) over 2**64, uniform and stable."""
-    digest = hashlib.sha256(f"{salt}\x1f{user_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
+    """Position of a customer in [0, 1): the first 53 bits of sha256(salt, id), as many as a float holds; uniform and stable."""
+    digest = hashlib.sha256(f"{salt}\x1f{user_id}".encode(errors="surrogatepass")).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
 def ineligible_reason(unit: Unit, stage: Stage) -> str | None:
@@ -84,10 +84,10 @@ def baseline(reason: Reason) -> Exposure:
 def decide_exposure(
     rollout: Rollout | None, policy: Policy | None, unit: Unit, now: datetime, read_at: datetime
 ) -> Exposure:
-    """The arm of one customer now, from a rollout row that was read at `read_at`."""
+    """The arm of one customer now, from a rollout row that was read at `read_at`; a read from the future (a clock set back) is as stale."""
     if rollout is None or policy is None:
         return baseline(Reason.DEFAULT)
-    if now - read_at > timedelta(seconds=policy.watch.flag_max_age_seconds):
+    if abs(now - read_at) > timedelta(seconds=policy.watch.flag_max_age_seconds):
         return baseline(Reason.STALE)
     stage = policy.stages[rollout.stage]
     why_not = ineligible_reason(unit, stage)

@@ -1,8 +1,9 @@
 """From readings to at most one decision.
 
-The automatic actor may hold, disable execution or roll back, and takes the strictest action that a fired stream asks for;
-ties go to the stream with the most evidence over its threshold. Stale data holds the ramp (unknown never passes, and never accuses), and a hold that
-was set for staleness alone is released when the data is fresh again. It never grows anything.
+The automatic actor may hold, disable execution or roll back, and takes the strictest action that a fired stream asks for and
+that would change anything; ties go to the stream with the most evidence over its threshold. Stale data holds the ramp (unknown
+never passes, and never accuses), and a hold that was set for staleness alone is released when the data is fresh again and shows
+no harm. It never grows anything.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def decide(
     """What the automatic actor does now, or None. `readings` are those of the blocks that closed since the last decision."""
     if rollout.state is RolloutState.ROLLED_BACK:
         return None
-    leading = strictest(readings)
-    if leading is not None and _changes(rollout, leading.action):
+    leading = strictest([reading for reading in readings if _changes(rollout, reading.action)])
+    if leading is not None:
         return Decision(
             event=str(_EVENT[leading.action]),
             actor=AUTOMATIC,
@@ -44,7 +45,8 @@ def decide(
             trigger=leading.trigger,
             evidence={"log_e": leading.log_e, "log_threshold": leading.log_threshold, "segment": leading.segment},
         )
-    return _freshness(rollout, policy, fresh, now)
+    harmful = any(reading.fired and reading.action is not Action.PAGE for reading in readings)
+    return _freshness(rollout, policy, fresh, harmful, now)
 
 
 def _changes(rollout: Rollout, action: Action) -> bool:
@@ -60,10 +62,10 @@ def _changes(rollout: Rollout, action: Action) -> bool:
             return False
 
 
-def _freshness(rollout: Rollout, policy: Policy, fresh: bool, now: datetime) -> Decision | None:
+def _freshness(rollout: Rollout, policy: Policy, fresh: bool, harmful: bool, now: datetime) -> Decision | None:
     if not fresh and rollout.state in (RolloutState.RUNNING, RolloutState.COMPLETE):
         limit = policy.watch.freshness_seconds
         return Decision("hold", AUTOMATIC, f"{STALE}: no record for more than {limit} s", now, policy.hash)
-    if fresh and rollout.state is RolloutState.HELD and rollout.reason.startswith(STALE):
+    if fresh and not harmful and rollout.state is RolloutState.HELD and rollout.reason.startswith(STALE):
         return Decision("resume", AUTOMATIC, "data is fresh again", now, policy.hash)
     return None

@@ -114,7 +114,12 @@ def iban_valid(compact: str) -> bool:
 
 def mask(text: str) -> str:
     """The text with personal data and secrets replaced by their kind in brackets."""
-    return _mask_always(text) if may_change(text) else text
+    while may_change(text):
+        masked = _mask_always(text)
+        if masked == text:
+            break
+        text = masked  # what is gone may uncover its neighbour; each pass removes something, so this ends
+    return text
 
 
 def may_change(text: str) -> bool:

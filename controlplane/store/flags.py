@@ -7,7 +7,6 @@ leaves the old one to grow stale, after which the baseline is served. The exposu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -33,10 +32,12 @@ class FlagReader:
         self._rollout: Rollout | None = None
         self._policies: dict[str, Policy] = {}
         self._read_at: datetime | None = None
+        self._tried_at: datetime | None = None
         self.last_error: str | None = None
 
     def refresh(self, now: datetime) -> None:
         """Read the row now. A failure is remembered and leaves the age of the last good read as it is."""
+        self._tried_at = now
         try:
             self._rollout = self._source.rollout()
             if self._rollout is not None and self._rollout.policy_hash not in self._policies:
@@ -51,7 +52,7 @@ class FlagReader:
 
     def snapshot(self, now: datetime) -> tuple[Rollout | None, datetime | None]:
         """The row as served now, and when it was read."""
-        if self._read_at is None or now - self._read_at >= self._reread:
+        if self._tried_at is None or abs(now - self._tried_at) >= self._reread:  # a clock may be set back
             self.refresh(now)
         return self._rollout, self._read_at
 

@@ -209,14 +209,14 @@ class StateWriter(StateReader):
                 )
 
     @contextmanager
-    def _transaction(self, *, visible: bool = True) -> Iterator[Connection]:
+    def _transaction(self, *, visible: bool = True, fenced: bool = True) -> Iterator[Connection]:
         """A write transaction: locks the version row first (FOR UPDATE where the engine has it), checks the fencing token.
 
-        `visible=False` for housekeeping that no reader waits for: it leaves the version as it is.
+        `visible=False` for housekeeping that no reader waits for: it leaves the version as it is. `fenced=False` for the lease itself.
         """
         with self._write_engine.begin() as connection:
             connection.execute(select(t.state_version.c.version).with_for_update()).all()
-            if self._token is not None:
+            if fenced and self._token is not None:
                 name, token = self._token
                 held = connection.execute(select(t.leases.c.token).where(t.leases.c.name == name)).scalar()
                 if held != token:
@@ -366,15 +366,13 @@ class StateWriter(StateReader):
     def take_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> int:
         """Take or renew a named lease; the fencing token rises when it changes hands. Raises `FencedOff` while another holds it."""
         c = t.leases.c
-        token_before, self._token = self._token, None
-        with self._transaction(visible=False) as connection:
+        with self._transaction(visible=False, fenced=False) as connection:
             row = connection.execute(select(t.leases).where(c.name == name)).first()
             until = to_text(now + ttl)
             if row is None:
                 token = 1
                 connection.execute(insert(t.leases).values(name=name, owner=owner, token=token, lease_until=until))
             elif row.owner != owner and from_text(row.lease_until) > now:
-                self._token = token_before
                 raise FencedOff(f"the lease '{name}' is held by {row.owner} until {row.lease_until}")
             else:
                 token = int(row.token) + (row.owner != owner)
@@ -385,8 +383,12 @@ class StateWriter(StateReader):
         return token
 
     def give_up_lease(self, name: str, owner: str, now: datetime) -> None:
-        """Let go of a lease at a clean shutdown, so that a restart need not wait for it to expire."""
+        """Let go of a lease at a clean shutdown, so that a restart need not wait for it to expire.
+
+        The token is kept: what this process still writes behind its successor's back is fenced off.
+        """
         c = t.leases.c
-        self._token = None
-        with self._transaction(visible=False) as connection:
-            connection.execute(update(t.leases).where(c.name == name, c.owner == owner).values(lease_until=to_text(now)))
+        with self._transaction(visible=False, fenced=False) as connection:
+            connection.execute(
+                update(t.leases).where(c.name == name, c.owner == owner).values(lease_until=to_text(now))
+            )

@@ -76,6 +76,10 @@ def append_ledger(connection: Connection, entry: LedgerEntry, now: datetime) -> 
         "counts": canonical(entry.counts),
         "readings": canonical(entry.readings),
     }
+    c = t.ledger.c
+    same = (c.rollout_id == entry.rollout_id, c.policy_hash == entry.policy_hash, c.block_key == entry.block_key)
+    if connection.execute(select(c.seq).where(*same)).first() is not None:
+        raise LostRace(f"block {entry.block_key} of {entry.rollout_id} is closed already")
     prev = head(connection, t.ledger)
     connection.execute(insert(t.ledger).values(**row, prev_hash=prev, hash=chain_hash(prev, row)))
 

@@ -89,7 +89,9 @@ def test_an_inserted_row_is_found_there_or_right_behind(contents: list[Row], dat
 
 
 @given(CONTENTS, st.data())
-def test_a_rewritten_hash_breaks_its_own_row_and_a_rehashed_row_the_next(contents: list[Row], data: st.DataObject) -> None:
+def test_a_rewritten_hash_breaks_its_own_row_and_a_rehashed_row_the_next(
+    contents: list[Row], data: st.DataObject
+) -> None:
     rows = chained([*contents, {"event": "end", "n": 0}])
     place = data.draw(st.integers(0, len(rows) - 2))
     lied = [*rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_blocks_tile_each_exposed_span(history: list[StageEvent], of: Lane, wate
         if not mine:
             continue
         assert mine[0].start == start
-        assert all(one.end == two.start for one, two in zip(mine, mine[1:], strict=False))
+        assert all(one.end == two.start for one, two in pairwise(mine))
         assert all(block.end - block.start == of.span for block in mine[:-1])
         assert end is None or mine[-1].end <= end
         if end is not None and end + of.maturity <= watermark:

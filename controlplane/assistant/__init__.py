@@ -1,0 +1,53 @@
+"""The embedded assistant: intent -> safety -> retrieval -> generation -> workflow -> decision record.
+
+Importable alone (nothing of the control plane but its pure core) and quickly: scikit-learn, joblib and openai are imported
+only where a classifier is trained or opened, or a remote model is called.
+
+    assistant = build_assistant(good(), folder)
+    state, reply = assistant.respond(ConversationState(), Message(...))
+"""
+
+from controlplane.assistant.bank import SqliteBank
+from controlplane.assistant.menu import Menu
+from controlplane.assistant.model import ConversationState, Message, ReleaseArtefacts, Reply, ReplyKind, SafetyRoute
+from controlplane.assistant.pipeline import Assistant, AssistantParts, AssistantPolicy, Screening
+from controlplane.assistant.protocols import Responder
+from controlplane.assistant.record import GroundednessEvaluator, RecordContext, landing_records
+from controlplane.assistant.release import (
+    MENU_SERVICE,
+    ReleaseConfig,
+    bad,
+    build_assistant,
+    build_menu,
+    good,
+    reference_knowledge,
+)
+from controlplane.assistant.service import ServiceModel, ServiceProfile
+
+__all__ = [
+    "MENU_SERVICE",
+    "Assistant",
+    "AssistantParts",
+    "AssistantPolicy",
+    "ConversationState",
+    "GroundednessEvaluator",
+    "Menu",
+    "Message",
+    "RecordContext",
+    "ReleaseArtefacts",
+    "ReleaseConfig",
+    "Reply",
+    "ReplyKind",
+    "Responder",
+    "SafetyRoute",
+    "Screening",
+    "ServiceModel",
+    "ServiceProfile",
+    "SqliteBank",
+    "bad",
+    "build_assistant",
+    "build_menu",
+    "good",
+    "landing_records",
+    "reference_knowledge",
+]

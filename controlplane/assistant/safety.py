@@ -1,0 +1,98 @@
+"""Who must be served by a person, and what must not leave in an answer. Runs before any model call.
+
+Rules
+- Fraud, legal matters, harassment (also threats and danger to a person) and sensitive financial disputes always go to a
+  person: a written rule matches, OR the calibrated probabilities of the sensitive intents sum to `sensitive_mass` or more
+  (keyword rules alone find about a third of real fraud phrasing).
+- Rules only add routes. No rule, score or later step takes one away.
+- A customer who asks for an agent, a human or a representative gets one, whatever else is said; a travel agent or a human
+  error is not such a wish.
+- The verdict says what was seen; the action (routing) is the pipeline's and is logged apart from it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from controlplane.assistant.model import IntentPrediction, SafetyRoute
+from controlplane.assistant.safety_rules import AGENT_RULES, ROUTE_RULES
+from controlplane.assistant.text import normalise
+from controlplane.core.masking import mask
+
+SENSITIVE_MASS = 0.05
+AGENT_CONFIDENCE = 0.5
+
+SENSITIVE_INTENTS: Mapping[str, SafetyRoute] = MappingProxyType(
+    {
+        "fraud": SafetyRoute.FRAUD,
+        "legal_complaint": SafetyRoute.LEGAL,
+        "harassment": SafetyRoute.HARASSMENT,
+        "dispute_charge": SafetyRoute.FINANCIAL_DISPUTE,
+    }
+)
+AGENT_INTENT = "human_agent"
+
+_COMPILED = {route: re.compile("|".join(f"(?:{rule})" for rule in rules)) for route, rules in ROUTE_RULES.items()}
+_AGENT = re.compile("|".join(f"(?:{rule})" for rule in AGENT_RULES))
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyVerdict:
+    """What the screen saw: all routes that apply in order of precedence, the sensitive sum, and why."""
+
+    routes: tuple[SafetyRoute, ...]
+    sensitive_mass: float
+    reason: str
+
+    @property
+    def route(self) -> SafetyRoute | None:
+        """The route that names the hand-over, None if the assistant may answer."""
+        return self.routes[0] if self.routes else None
+
+    @property
+    def asks_for_agent(self) -> bool:
+        """Whether the customer asked for a person."""
+        return SafetyRoute.AGENT_REQUEST in self.routes
+
+
+def rule_routes(text: str) -> tuple[SafetyRoute, ...]:
+    """Routes that written rules add, in order of precedence; the whole text counts, however long."""
+    plain = normalise(text)
+    found = [route for route, pattern in _COMPILED.items() if pattern.search(plain)]
+    return (*found, SafetyRoute.AGENT_REQUEST) if _AGENT.search(plain) else tuple(found)
+
+
+def screen(
+    text: str, prediction: IntentPrediction, sensitive_mass: float = SENSITIVE_MASS, rules_only: bool = False
+) -> SafetyVerdict:
+    """Judges one message. `rules_only` is for answers to our own question, where a probability says nothing."""
+    by_rule = rule_routes(text)
+    masses = {intent: prediction.probabilities.get(intent, 0.0) for intent in SENSITIVE_INTENTS}
+    mass = sum(masses.values())
+    added: list[SafetyRoute] = []
+    if not rules_only and mass >= sensitive_mass:
+        added.append(SENSITIVE_INTENTS[max(masses, key=lambda intent: masses[intent])])
+    if not rules_only and prediction.probabilities.get(AGENT_INTENT, 0.0) >= AGENT_CONFIDENCE:
+        added.append(SafetyRoute.AGENT_REQUEST)
+    routes = tuple(
+        route for route in SafetyRoute if route in by_rule or (route in added and not _named(by_rule, route))
+    )
+    return SafetyVerdict(routes, mass, _reason(by_rule, added, mass))
+
+
+def check_output(text: str) -> str:
+    """The answer with personal data and secrets masked; the same text where there are none."""
+    return mask(text)
+
+
+def _named(by_rule: tuple[SafetyRoute, ...], route: SafetyRoute) -> bool:
+    """Whether a rule already named the subject: then a mere probability does not rename it, it only confirms a person."""
+    return route is not SafetyRoute.AGENT_REQUEST and any(r is not SafetyRoute.AGENT_REQUEST for r in by_rule)
+
+
+def _reason(by_rule: tuple[SafetyRoute, ...], added: list[SafetyRoute], mass: float) -> str:
+    parts = [f"rule:{route.value}" for route in by_rule]
+    parts += [f"probability:{route.value}={mass:.2f}" for route in added if route is not SafetyRoute.AGENT_REQUEST]
+    parts += ["intent:agent_request"] if SafetyRoute.AGENT_REQUEST in added else []
+    return ", ".join(parts)

@@ -1,0 +1,107 @@
+"""Who may do what: a token has a role, a role has permissions. Deny by default.
+
+| role | flags | send records | look | query facts | make safer (hold, roll back) | grow (resume, promote) |
+|---|---|---|---|---|---|---|
+| producer | x | x | | | | |
+| viewer | x | | x | | | |
+| operator | x | x | x | x | x | |
+| approver, admin | x | x | x | x | x | x |
+
+Tokens are compared by their hashes, in constant time and against every entry, so an answer's timing says nothing about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from enum import StrEnum
+
+from starlette.requests import Request
+
+from controlplane.server.edge import ApiError
+from controlplane.server.services import ControlAction, Role
+
+
+class Permission(StrEnum):
+    """What a route asks for."""
+
+    FLAGS = "read flags"
+    SEND = "send records"
+    LOOK = "look at status and metrics"
+    QUERY = "query facts"
+    CONTAIN = "make the rollout safer"
+    GROW = "let the rollout grow"
+
+
+_LOOK = frozenset({Permission.FLAGS, Permission.LOOK})
+_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN}
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.PRODUCER: frozenset({Permission.FLAGS, Permission.SEND}),
+    Role.VIEWER: _LOOK,
+    Role.OPERATOR: _OPERATE,
+    Role.APPROVER: _OPERATE | {Permission.GROW},
+    Role.ADMIN: frozenset(Permission),
+}
+ACTION_PERMISSIONS: Mapping[ControlAction, Permission] = {
+    ControlAction.HOLD: Permission.CONTAIN,
+    ControlAction.ROLLBACK: Permission.CONTAIN,
+    ControlAction.DISABLE_EXECUTION: Permission.CONTAIN,
+    ControlAction.RESUME: Permission.GROW,
+    ControlAction.PROMOTE: Permission.GROW,
+    ControlAction.ENABLE_EXECUTION: Permission.GROW,
+}
+
+
+class Doorkeeper:
+    """Knows the tokens (as hashes) and their roles."""
+
+    def __init__(self, tokens: Mapping[str, Role]) -> None:
+        """Raises ValueError for a token of less than 8 characters: guessing it would be too easy."""
+        if any(len(token) < 8 for token in tokens):
+            raise ValueError("a token of the control API has less than 8 characters; make a longer one")
+        self._roles = [(_digest(token.encode()), role) for token, role in tokens.items()]
+
+    def admit(self, request: Request, permission: Permission, *, api_key: bool = False) -> Role:
+        """The role of the request's token. Raises ApiError 401 without a known token, 403 without the permission.
+
+        `api_key` also accepts the header X-API-Key, as OFREP has it.
+        """
+        role = self._role_of(_token(request, api_key))
+        if role is None:
+            raise ApiError(
+                401,
+                "unauthorized",
+                "a known token is needed: send it as 'Authorization: Bearer TOKEN'",
+                headers={"WWW-Authenticate": 'Bearer realm="controlplane"'},
+            )
+        require(role, permission)
+        return role
+
+    def _role_of(self, token: bytes) -> Role | None:
+        given, found = _digest(token), None
+        for digest, role in self._roles:
+            if hmac.compare_digest(given, digest):
+                found = role
+        return found
+
+
+def require(role: Role, permission: Permission) -> None:
+    """Raises ApiError 403, naming the roles that would do, when the role lacks the permission."""
+    if permission in PERMISSIONS[role]:
+        return
+    able = " or ".join(str(other) for other in Role if permission in PERMISSIONS[other])
+    raise ApiError(
+        403, "forbidden", f"to {permission} takes the role {able}; this token has the role {role}", more={"role": role}
+    )
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+def _token(request: Request, api_key: bool) -> bytes:
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip().encode("latin-1")
+    return request.headers.get("x-api-key", "").encode("latin-1") if api_key else b""

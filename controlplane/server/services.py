@@ -1,0 +1,125 @@
+"""What the server needs from the rest, as values and small protocols. Nothing here opens or decides anything.
+
+The server knows the flag reader and the landing writer by their protocols; everything that is somebody else's work (control
+actions, queries, status) is a callable that whoever starts the process puts in. Callables may block: the server runs them in
+threads. They say no by raising `ActionRefused` or `QueryRefused` with a sentence for the person who asked; any other exception
+is an internal error, of which the asker only sees a reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from controlplane.core.assignment import Exposure, Unit
+from controlplane.core.model import Rollout
+
+
+class FlagReading(Protocol):
+    """Says what a customer is served now; `controlplane.store.flags.FlagReader` is one."""
+
+    def evaluate(self, unit: Unit, now: datetime) -> Exposure: ...
+
+
+class Landing(Protocol):
+    """Takes records durably and masked before it returns; `controlplane.store.landing.LandingWriter` is one."""
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> int: ...
+
+
+class Role(StrEnum):
+    """What a token may do; the table is in `controlplane.server.auth`."""
+
+    PRODUCER = "producer"
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+class ControlAction(StrEnum):
+    """What a person may ask of the rollout, as it stands in the path."""
+
+    HOLD = "hold"
+    RESUME = "resume"
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+    DISABLE_EXECUTION = "disable-execution"
+    ENABLE_EXECUTION = "enable-execution"
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """A person's wish. `actor` is who says so, `role` is what the token proves; both belong into the audit log.
+
+    `expected_version` is the rollout's version that the person was looking at, or None.
+    """
+
+    action: ControlAction
+    actor: str
+    reason: str
+    role: Role
+    expected_version: int | None = None
+
+
+class ActionRefused(Exception):
+    """The action is not possible now; the message says why and what would make it possible. Nothing has changed."""
+
+
+class QueryRefused(Exception):
+    """The query is wrong or not allowed; the message is for the person who wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlResult:
+    """Rows of a read-only query, at most as many as were asked for; `truncated` says that there were more."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the process is: `watermark` is up to when all data has come in, None when there is none yet."""
+
+    rollout: Rollout | None
+    state_version: int
+    watermark: datetime | None
+    outbox_depth: int
+    outbox_dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes above which a request is refused: bytes of a body, lines of records, rows of a query."""
+
+    body_bytes: int = 64 * 1024
+    records_bytes: int = 8 * 1024 * 1024
+    records_lines: int = 20_000
+    sql_rows: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything the server works with.
+
+    `tokens` maps each accepted token to its role. With `open_flags` flags are served without a token (nothing else is).
+    `max_data_age_seconds` makes `/readyz` fail on older data; None never does.
+    """
+
+    flags: FlagReading
+    landing: Landing
+    vitals: Callable[[], Vitals]
+    status: Callable[[], Mapping[str, Any]]
+    act: Callable[[ActionRequest], Mapping[str, Any]]
+    sql: Callable[[str, int], SqlResult]
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    tokens: Mapping[str, Role] = field(repr=False)
+    open_flags: bool = False
+    max_data_age_seconds: float | None = None
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,247 @@
+"""The sentence that a page opens with: may it grow? From the state alone, by the same pure gate that the control process asks.
+
+A page never decides. It recomputes `controlplane.core.gates.judge_gate` from what the snapshot says, as of the snapshot's own
+time, and puts the result into words; an unreadable policy or a missing measurement is said, never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import exp
+
+from controlplane.core.blocks import StageEvent, spans
+from controlplane.core.gates import GateFacts, GateResult, Requirement, judge_gate
+from controlplane.core.metrics import METRICS
+from controlplane.core.model import RolloutState, Verdict
+from controlplane.core.policy import Certificate, Policy, Stage
+from controlplane.core.triggers import CertificateStanding
+from dashboards.values import State
+from dashboards.words import clock, duration, percent, title_of, trigger_title
+
+GOOD, WAIT, BAD, QUIET = "good", "wait", "bad", "quiet"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One requirement of the gate in words; `gap` says what is missing, `progress` is 0..1 where it can be measured."""
+
+    name: str
+    tone: str
+    have: str
+    need: str
+    gap: str
+    progress: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Headline, one or two sentences, their tone, and the gate line by line (empty where no gate applies)."""
+
+    headline: str
+    sentence: str
+    tone: str
+    lines: tuple[Line, ...] = ()
+
+
+def answer(state: State) -> Answer:
+    """May it grow?"""
+    rollout = state.rollout
+    if rollout is None:
+        return Answer(
+            "No release is being rolled out.",
+            "Every customer is served by the baseline. `controlplane release start` begins the first stage of the policy.",
+            QUIET,
+        )
+    if rollout.state is RolloutState.ROLLED_BACK:
+        return _rolled_back(state)
+    if state.policy is None:
+        return Answer("May it grow? Unknown.", f"The policy can't be read: {state.policy_error}.", BAD)
+    following = next_stage(state)
+    if rollout.state is RolloutState.COMPLETE or following is None:
+        holdback = f"{percent(1 - rollout.share)} stay on the {state.policy.baseline} as the comparison."
+        return Answer(f"Fully rolled out at {percent(rollout.share)}.", f"{rollout.release}. {holdback}", GOOD)
+    return _gate_answer(state, state.policy, following)
+
+
+def next_stage(state: State) -> Stage | None:
+    """The stage behind the current one; None at the last one or without a readable policy."""
+    if state.rollout is None or state.policy is None:
+        return None
+    index = state.rollout.stage + 1
+    return state.policy.stages[index] if index < len(state.policy.stages) else None
+
+
+def gate(state: State) -> GateResult | None:
+    """The gate out of the current stage as of the snapshot; None where there is no rollout or no readable policy."""
+    rollout, policy = state.rollout, state.policy
+    if rollout is None or policy is None:
+        return None
+    version = stage_version(state)
+    facts = GateFacts(
+        now=state.meta.now,
+        treated=state.units.get((f"{rollout.rollout_id}/{version}", "assistant"), 0),
+        standings=standings(state, version),
+        approvers=state.approvers,
+        author=state.authors.get(rollout.release_hash, ""),
+        fired=bool(state.firing),
+        fresh=is_fresh(state),
+    )
+    return judge_gate(rollout, policy.phase(rollout.phase), facts)
+
+
+def stage_version(state: State) -> int:
+    """Version of the rollout row at which the current stage began."""
+    rollout_id = state.rollout.rollout_id if state.rollout else ""
+    history = [
+        StageEvent(s.version, s.event, s.state, s.started_at) for s in state.stages if s.rollout_id == rollout_id
+    ]
+    found = spans(history)
+    return found[-1].version if found else -1
+
+
+def standings(state: State, version: int) -> dict[str, CertificateStanding]:
+    """Where the certificates of the current stage stand; a lane without a closed block of it says nothing."""
+    rollout_id = state.rollout.rollout_id if state.rollout else ""
+    found: dict[str, CertificateStanding] = {}
+    for lane_rollout, standing in state.lanes:
+        if lane_rollout == rollout_id and int(standing.get("last", {}).get("version", -1)) == version:
+            found |= {name: CertificateStanding(**plain) for name, plain in standing.get("standings", {}).items()}
+    return found
+
+
+def is_fresh(state: State) -> bool:
+    """Whether data is young enough to judge by; a new stage is given the same time to produce some."""
+    if state.rollout is None or state.policy is None:
+        return False
+    begun = state.rollout.stage_started_at
+    newest = begun if state.meta.watermark is None else max(state.meta.watermark, begun)
+    return state.meta.now - newest <= timedelta(seconds=state.policy.watch.freshness_seconds)
+
+
+def _rolled_back(state: State) -> Answer:
+    rollout = state.rollout
+    assert rollout is not None
+    cut = rollout.updated_at
+    cause = next((row.title.split(": ", 1)[-1] for row in reversed(state.incidents) if row.cut_at), rollout.reason)
+    verified = (
+        f"the cut was verified {duration(state.cut_verified_at - cut)} later"
+        if state.cut_verified_at
+        else "the cut is NOT verified yet"
+    )
+    return Answer(
+        "May it grow? No: it was rolled back.",
+        f"{rollout.release} was taken off all customers at {clock(cut, state.meta.now)} ({cause}); {verified}. Everyone is served"
+        " by the baseline. A person starts a fixed release once the incident is resolved.",
+        BAD,
+    )
+
+
+def _gate_answer(state: State, policy: Policy, following: Stage) -> Answer:
+    result = gate(state)
+    assert result is not None
+    lines = tuple(_line(item, state, policy) for item in result.requirements)
+    question = f"May it grow to {percent(following.share)}?"
+    if result.verdict is Verdict.PASS:
+        sentence = f"Every requirement is met. `controlplane promote` takes it from {percent(_share(state))} to {percent(following.share)}."
+        return Answer(f"{question} Yes.", sentence, GOOD, lines)
+    missing = [line for line in lines if line.tone != GOOD]
+    named = "; ".join(line.gap for line in missing[:3])
+    more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
+    counted = f"{len(missing)} of {len(lines)} requirements {'is' if len(missing) == 1 else 'are'} missing"
+    barred = result.verdict is Verdict.FAIL
+    return Answer(
+        f"{question} {'No.' if barred else 'Not yet.'}", f"{counted}: {named}{more}.", BAD if barred else WAIT, lines
+    )
+
+
+def _share(state: State) -> float:
+    return state.rollout.share if state.rollout else 0.0
+
+
+def _line(item: Requirement, state: State, policy: Policy) -> Line:
+    tone = GOOD if item.verdict is Verdict.PASS else BAD if item.verdict is Verdict.FAIL else WAIT
+    rollout = state.rollout
+    assert rollout is not None
+    if item.name.startswith("certificate "):
+        return _certificate_line(item, tone, state, policy)
+    if item.name == "time in stage":
+        need = timedelta(minutes=policy.phase(rollout.phase).min_minutes)
+        age = state.meta.now - rollout.stage_started_at
+        gap = f"{duration(age)} of {duration(need)} in this stage"
+        return Line("Time in this stage", tone, duration(age), duration(need), gap, _part(age / need if need else 1.0))
+    if item.name == "treated customers":
+        have, wanted = int(item.have), int(item.need)
+        gap = f"{have:,} of {wanted:,} customers treated"
+        return Line("Customers treated", tone, f"{have:,}", f"{wanted:,}", gap, _part(have / wanted if wanted else 1.0))
+    names = {
+        "state": ("Rollout is running", f"the rollout is {item.have.lower().replace('_', ' ')}"),
+        "no trigger fired": ("No trigger has fired", f"fired: {', '.join(map(trigger_title, state.firing))}"),
+        "fresh data": ("Data is fresh", "the data is stale"),
+        "approvals": ("Approved by a person", f"approvals: {item.have}, {item.need} needed"),
+    }
+    name, gap = names.get(item.name, (item.name, f"{item.name}: {item.have}, {item.need} needed"))
+    return Line(name, tone, item.have.lower(), item.need.lower(), gap)
+
+
+def _certificate_line(item: Requirement, tone: str, state: State, policy: Policy) -> Line:
+    name = item.name.removeprefix("certificate ")
+    certificate = next(one for one in policy.certificates if one.name == name)
+    standing = standings(state, stage_version(state)).get(name)
+    title = title_of(certificate.metric)
+    label = f"{title} certified not worse by {margin_text(certificate)}"
+    if standing is None or standing.blocks == 0:
+        return Line(label, tone, "no comparable data yet", "evidence", f"{title} has no comparable data yet", 0.0)
+    have, need = exp(min(standing.log_e, 700.0)), exp(standing.log_threshold)
+    shown = f"{have:.2g}" if have < 10 else f"{have:.0f}" if have < 1e4 else "over 10,000"
+    gap = f"{title} is not certified yet (evidence {shown} of {need:.0f})"
+    return Line(label, tone, f"evidence {shown}", f"{need:.0f}", gap, _part(standing.log_e / standing.log_threshold))
+
+
+def margin_text(certificate: Certificate) -> str:
+    """The margin in the metric's unit."""
+    unit = METRICS[certificate.metric].unit if certificate.metric in METRICS else ""
+    return (
+        f"{certificate.margin * 100:g} points"
+        if unit == "share"
+        else f"{certificate.margin:g} {unit.split(' (')[0]}".strip()
+    )
+
+
+def _part(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Time in which one share was served: `[since, until)`, `until` the snapshot's time while it lasts."""
+
+    rollout_id: str
+    release: str
+    phase: str
+    stage: int
+    share: float
+    since: datetime
+    until: datetime
+    exposed: bool
+    current: bool
+
+
+def history(state: State) -> tuple[Span, ...]:
+    """Every stage span of every rollout, oldest first; a rollout ends where the next one begins."""
+    rows = [row for row in state.stages if row.event in ("start", "promote", "rollback", "restart")]
+    ends = [row.started_at for row in rows[1:]] + [state.meta.now] * bool(rows)
+    return tuple(
+        Span(
+            row.rollout_id,
+            row.release,
+            row.phase,
+            row.stage,
+            0.0 if row.state is RolloutState.ROLLED_BACK else row.share,
+            row.started_at,
+            end,
+            row.state is not RolloutState.ROLLED_BACK,
+            row is rows[-1],
+        )
+        for row, end in zip(rows, ends, strict=True)
+    )

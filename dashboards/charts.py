@@ -1,0 +1,274 @@
+"""Frames in, Altair charts out. Pure: no Streamlit, no reading, no clock.
+
+Every chart names its unit, draws its baseline or limit, and shows intervals where a value is an estimate. Colour is state only:
+the assistant is a solid line in ink, the baseline a dashed one in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from controlplane.core.metrics import Metric
+from dashboards.measures import Measure
+from dashboards.theme import Palette
+
+Chart = Any  # Altair ships no types
+
+ARMS = ["assistant", "baseline"]
+_TIME = alt.Axis(title=None, format="%-d %b %H:%M", labelOverlap=True, tickCount=5, labelFlush=True)
+
+
+def share_timeline(spans: pl.DataFrame, marks: pl.DataFrame, colours: Palette) -> Chart:
+    """Share of customers on the assistant over time. spans: since, until, share, what, label. marks: start, label, tone."""
+    y = alt.Y(
+        "share:Q",
+        title="share of eligible customers",
+        axis=alt.Axis(format="%", tickCount=5),
+        scale=alt.Scale(domainMin=0, nice=True),
+    )
+    base = alt.Chart(spans).encode(x=_time("since"), tooltip=_tips(spans.drop("label")))
+    area = base.mark_rect(color=colours.faint, opacity=0.9).encode(x2="until:T", y=y, y2=alt.datum(0))
+    top = base.mark_rule(color=colours.ink, strokeWidth=2.5).encode(x2="until:T", y="share:Q")
+    text = base.mark_text(align="left", dx=5, dy=-9, color=colours.ink, fontSize=12)
+    layers = [area, top, text.encode(y="share:Q", text="label:N")]
+    if not marks.is_empty():
+        events = alt.Chart(marks).encode(x="start:T", color=_state_colour("tone", colours), tooltip=_tips(marks))
+        layers.append(events.mark_rule(strokeWidth=1.5, strokeDash=[3, 3]))
+        layers.append(events.mark_point(filled=True, size=70, shape="triangle-down").encode(y=alt.value(4)))
+    return _finish(alt.layer(*layers), colours, 210)
+
+
+def difference(measure: Measure, colours: Palette) -> Chart:
+    """Assistant minus baseline with its interval, zero as the baseline, the policy's margin as a dashed line."""
+    found = measure.difference
+    assert found is not None
+    scale = 100.0 if measure.metric.unit == "share" else 1.0
+    unit = "percentage points" if measure.metric.unit == "share" else measure.metric.unit.split(" (")[0]
+    row = pl.DataFrame({"low": [found.low * scale], "high": [found.high * scale], "mid": [found.estimate * scale]})
+    worse = -1.0 if measure.metric.direction == "higher" else 1.0
+    reach = max(abs(found.low), abs(found.high), (measure.margin or 0.0) * 1.15) * scale * 1.08 or 1.0
+    axis = alt.X(
+        "low:Q",
+        scale=alt.Scale(domain=[-reach, reach], nice=False),
+        axis=alt.Axis(title=unit, tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2),
+    )
+    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeWidth=1.5).encode(x="zero:Q")
+    layers = [zero]
+    if measure.margin is not None:
+        line = alt.Chart(pl.DataFrame({"margin": [worse * measure.margin * scale]}))
+        layers.append(line.mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="margin:Q"))
+    base = alt.Chart(row)
+    layers.append(base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=axis, x2="high:Q"))
+    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x="mid:Q"))
+    return _finish(alt.layer(*layers), colours, 64)
+
+
+def against_limit(measure: Measure, colours: Palette) -> Chart:
+    """The assistant's own rate with its interval and the policy's limit, from zero."""
+    found = measure.interval
+    assert found is not None
+    limit = measure.limit or 0.0
+    row = pl.DataFrame({"low": [100 * found.low], "high": [100 * found.high], "mid": [100 * found.estimate]})
+    scale = alt.Scale(domain=[0, 115 * max(found.high, limit)], nice=False)
+    axis = alt.Axis(title="percent", tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2)
+    base = alt.Chart(row)
+    layers = [
+        base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
+    ]
+    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x="mid:Q"))
+    if measure.limit is not None:
+        line = alt.Chart(pl.DataFrame({"limit": [100 * limit]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
+        layers.append(line.encode(x="limit:Q"))
+    return _finish(alt.layer(*layers), colours, 64)
+
+
+def trend(
+    frame: pl.DataFrame, metric: Metric, changes: Sequence[datetime], colours: Palette, height: int = 190
+) -> Chart:
+    """Both arms over time with their intervals. frame: start, arm, value, low, high."""
+    share = metric.unit == "share"
+    axis = alt.Axis(format=".0%" if share else "~s", tickCount=4)
+    scale = alt.Scale(zero=share, nice=True, domain=_range(frame, zero=share), clamp=True)
+    layers = _band_and_line(frame, "share" if share else metric.unit, axis, scale, colours)
+    if changes:
+        rules = alt.Chart(pl.DataFrame({"start": list(changes)}, schema={"start": pl.Datetime("us", "UTC")}))
+        layers.insert(0, rules.mark_rule(color=colours.muted, strokeDash=[2, 3]).encode(x="start:T"))
+    return _finish(alt.layer(*layers), colours, height)
+
+
+def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
+    """One trigger's evidence as a multiple of its threshold, logarithmic. frame: start, ratio, fired."""
+    powers = {1e-6: "10\u207b\u2076", 1e-4: "10\u207b\u2074", 1e-2: "10\u207b\u00b2", 1.0: "1 fires", 100.0: "100"}
+    words = " : ".join(f"abs(datum.value / {value:g} - 1) < 0.01 ? '{text}'" for value, text in powers.items())
+    y = alt.Y(
+        "ratio:Q",
+        title="evidence / threshold",
+        scale=alt.Scale(type="log", domain=[1e-6, 100], clamp=True),
+        axis=alt.Axis(values=list(powers), labelExpr=f"{words} : ''"),
+    )
+    base = alt.Chart(frame).encode(x=_time("start"), y=y, tooltip=_tips(frame))
+    limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.bad, strokeWidth=1.5)
+    layers = [limit.encode(y="limit:Q"), base.mark_line(color=colours.ink, strokeWidth=1.8)]
+    if frame["fired"].any():
+        fired = alt.Chart(frame.filter(pl.col("fired"))).encode(x="start:T", y="ratio:Q", tooltip=_tips(frame))
+        layers.append(fired.mark_point(filled=True, size=46, color=colours.bad, opacity=1))
+    return _finish(alt.layer(*layers), colours, height)
+
+
+def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Chart:
+    """p50 and p95 of both arms per hour with their intervals and the objective. frame: start, arm, quantile, value, low, high, last."""
+    values = [v * 10**power for power in range(1, 6) for v in (1, 2, 5)]
+    y = alt.Y(
+        "value:Q",
+        title="ms (log scale)",
+        scale=alt.Scale(type="log", nice=True),
+        axis=alt.Axis(values=values, format="~s", labelOverlap=True),
+    )
+    colour = _arm_colour(colours)
+    base = alt.Chart(frame).encode(x=_time("start"), color=colour)
+    bars = base.mark_rule(strokeWidth=1.4, opacity=0.6).encode(y="low:Q", y2="high:Q")
+    line = base.mark_line(point=alt.OverlayMarkDef(size=26), strokeWidth=2)
+    names = alt.Chart(frame.filter(pl.col("last"))).mark_text(align="left", dx=6, fontSize=11)
+    layers = [bars, line.encode(y=y, detail="quantile:N", strokeDash=_arm_dash(), tooltip=_tips(frame.drop("last")))]
+    layers.append(names.encode(x="start:T", y="value:Q", text="quantile:N", color=colour))
+    if slo_ms is not None:
+        layers += _limit(slo_ms, f"objective for p95: {slo_ms:,.0f} ms", colours)
+    return _finish(alt.layer(*layers), colours, 270)
+
+
+def rates(frame: pl.DataFrame, limit: float | None, colours: Palette, height: int = 170) -> Chart:
+    """A failure rate of both arms per bin, with the policy's limit. frame: start, arm, value, low, high."""
+    reach = max(1.25 * float(frame["value"].to_numpy().max()), 1.6 * (limit or 0.0), 0.02)
+    axis = alt.Axis(format=".1%", tickCount=4)
+    layers = _band_and_line(frame, "share", axis, alt.Scale(domain=[0, reach], clamp=True), colours)
+    if limit is not None:
+        layers += _limit(limit, f"limit {limit:.0%}", colours)
+    return _finish(alt.layer(*layers), colours, height)
+
+
+def volume(frame: pl.DataFrame, colours: Palette, minutes: float, height: int = 270) -> Chart:
+    """Conversations per bin, the baseline's on top of the assistant's. frame: start, until, arm, n, bottom, top."""
+    scale = alt.Scale(domain=ARMS, range=[colours.ink, colours.faint])
+    y = alt.Y(
+        "top:Q", title=f"conversations per {minutes:g} min", axis=alt.Axis(tickCount=4), scale=alt.Scale(domainMin=0)
+    )
+    bars = alt.Chart(frame).mark_rect(stroke=colours.paper, strokeWidth=0.5)
+    shown = bars.encode(
+        x=_time("start"),
+        x2="until:T",
+        y=y,
+        y2="bottom:Q",
+        color=alt.Color("arm:N", scale=scale, legend=None),
+        tooltip=_tips(frame.drop("bottom", "top")),
+    )
+    return _finish(shown, colours, height)
+
+
+def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
+    """Conversations from all to resolved. frame: step, n, label; the order of the rows is the order of the steps."""
+    order = frame["step"].to_list()
+    base = alt.Chart(frame).encode(
+        y=alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelLimit=240, ticks=False, domain=False))
+    )
+    bars = base.mark_bar(color=colours.muted, height=17, cornerRadiusEnd=2).encode(
+        x=alt.X("n:Q", title="conversations", axis=alt.Axis(tickCount=4, format="~s"), scale=alt.Scale(domainMin=0))
+    )
+    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(x="n:Q", text="label:N")
+    return _finish(bars + text, colours, 34 * len(order) + 46)
+
+
+def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
+    """Each column's score as a multiple of its threshold. frame: column, ratio, tone, verdict, score, threshold, method."""
+    order = frame["column"].to_list()
+    reach = max(2.0, *frame["ratio"].to_list()) * 1.08
+    y = alt.Y("column:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, ticks=False))
+    scale = alt.Scale(domain=[0, reach], nice=False)
+    x = alt.X("ratio:Q", title="score / threshold", scale=scale, axis=alt.Axis(tickCount=6))
+    base = alt.Chart(frame.with_columns(zero=pl.lit(0.0))).encode(y=y)
+    stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2="zero:Q")
+    dots = base.mark_point(filled=True, size=95, opacity=1)
+    shown = dots.encode(x="ratio:Q", color=_state_colour("tone", colours), tooltip=_tips(frame.drop("tone")))
+    limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
+    return _finish(alt.layer(stems, limit.encode(x="limit:Q"), shown), colours, 28 * len(order) + 50)
+
+
+def _band_and_line(frame: pl.DataFrame, title: str, axis: Any, scale: Any, colours: Palette) -> list[Chart]:
+    base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours))
+    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2="high:Q")
+    line = base.mark_line(strokeWidth=2).encode(
+        y=alt.Y("value:Q", title=title), strokeDash=_arm_dash(), tooltip=_tips(frame)
+    )
+    return [band, line]
+
+
+def _range(frame: pl.DataFrame, zero: bool) -> list[float]:
+    """The range of the axis: that of the values with some room, so that one wide interval does not flatten everything."""
+    low, high = (float(v) for v in (frame["value"].to_numpy().min(), frame["value"].to_numpy().max()))
+    room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0
+    return [0.0 if zero else low - room, high + room]
+
+
+def _limit(value: float, label: str, colours: Palette) -> list[Chart]:
+    row = alt.Chart(pl.DataFrame({"limit": [value], "label": [label]}))
+    text = row.mark_text(align="left", dx=4, dy=-6, color=colours.muted, fontSize=11)
+    rule = row.mark_rule(color=colours.bad, strokeDash=[5, 3]).encode(y="limit:Q")
+    return [rule, text.encode(y="limit:Q", x=alt.value(0), text="label:N")]
+
+
+def _time(field: str) -> Any:
+    return alt.X(f"{field}:T", axis=_TIME, scale=alt.Scale(type="utc"))
+
+
+def _arm_colour(colours: Palette) -> Any:
+    return alt.Color("arm:N", scale=alt.Scale(domain=ARMS, range=[colours.ink, colours.muted]), legend=None)
+
+
+def _arm_dash() -> Any:
+    return alt.StrokeDash("arm:N", scale=alt.Scale(domain=ARMS, range=[[1, 0], [5, 4]]), legend=None)
+
+
+def _state_colour(field: str, colours: Palette) -> Any:
+    tones = ["good", "wait", "bad", "quiet"]
+    return alt.Color(
+        f"{field}:N", scale=alt.Scale(domain=tones, range=[colours.tone(tone) for tone in tones]), legend=None
+    )
+
+
+def _tips(frame: pl.DataFrame) -> list[Any]:
+    """Tooltips of all columns; times in UTC like the axes."""
+    shown = []
+    for name, kind in frame.schema.items():
+        if kind.is_temporal():
+            shown.append(alt.Tooltip(f"{name}:T", format="%Y-%m-%d %H:%M", formatType="utc"))
+        elif kind.is_float():
+            shown.append(alt.Tooltip(f"{name}:Q", format=".4~g"))
+        else:
+            shown.append(alt.Tooltip(f"{name}:N"))
+    return shown
+
+
+def _finish(chart: Chart, colours: Palette, height: int) -> Chart:
+    axis = {
+        "labelColor": colours.muted,
+        "titleColor": colours.muted,
+        "gridColor": colours.faint,
+        "domainColor": colours.faint,
+        "tickColor": colours.faint,
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "titlePadding": 6,
+    }
+    font = '"Source Sans", "Source Sans 3", sans-serif'
+    return (
+        chart.properties(height=height, width="container", background="transparent")
+        .configure(font=font, padding={"left": 2, "right": 12, "top": 6, "bottom": 2})
+        .configure_axis(**axis)
+        .configure_axisX(grid=False)
+        .configure_view(stroke=None)
+    )

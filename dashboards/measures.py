@@ -1,0 +1,197 @@
+"""Success measures: the assistant against the baseline, with interval, counts, maturity and a verdict. Pure.
+
+Rules
+- Only eligible conversations are compared, and only mature ones; how much is mature is shown.
+- A window may hold several shares of traffic. They are never pooled (Simpson): each span of one share gives a difference, and
+  those are averaged with weights `nT nC / (nT + nC)`.
+- The interval is the anytime one of STATISTICS section 3, so it may be looked at every day. It never decides anything.
+- Improved and worse mean that the interval leaves zero on one side; not worse, that it stays within the policy's margin.
+  Everything else is unknown, and unknown is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from controlplane.core.estimates import Interval, Sums, confidence_sequence, wilson
+from controlplane.core.metrics import METRICS, Direction, DisplayKind, Metric
+from controlplane.core.model import MetricKind
+from controlplane.core.policy import Certificate, Policy, Trigger
+from dashboards.answers import Span
+from dashboards.values import State
+
+ALPHA = 0.05
+PROGRAMME = ("csat", "escalation_rate", "misclassification_rate", "resolution_time", "misrouting_rate")
+WATCHED = ("resolution_rate", "contact_rate", "hallucination_rate", "csat_response_rate")
+IMPROVED, NOT_WORSE, WORSE, UNKNOWN = "improved", "not worse", "worse", "unknown"
+RATES = (MetricKind.TWO_SAMPLE, MetricKind.ONE_SAMPLE, DisplayKind.RATE)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric in one window. `difference` is assistant minus baseline; for a metric of one arm it is None and `interval`
+    is that of the assistant's value. `mature` is the share of the assistant's units old enough to be final."""
+
+    metric: Metric
+    treated: float | None
+    control: float | None
+    n_treated: int
+    n_control: int
+    mature: float | None
+    maturity: timedelta
+    difference: Interval | None
+    interval: Interval | None
+    margin: float | None
+    limit: float | None
+    verdict: str
+
+
+def maturities(state: State, names: Iterable[str]) -> tuple[tuple[str, datetime], ...]:
+    """(metric, time before which its labels are final): the policy's maturity where it names the metric, else the catalogue's."""
+    known = state.meta.watermark or state.meta.now
+    return tuple((name, known - maturity(state.policy, name)) for name in names)
+
+
+def maturity(policy: Policy | None, name: str) -> timedelta:
+    """How long after its start a label of the metric is final."""
+    streams: tuple[Trigger | Certificate, ...] = () if policy is None else (*policy.triggers, *policy.certificates)
+    stated = [timedelta(minutes=item.maturity_minutes) for item in streams if item.metric == name]
+    return max(stated) if stated else METRICS[name].maturity
+
+
+def measure(name: str, sums: pl.DataFrame, policy: Policy | None) -> Measure:
+    """The measure of one metric from `dashboards.data.measures`."""
+    metric = METRICS[name]
+    rows = sums.filter(pl.col("metric") == name)
+    arms = {arm: rows.filter(pl.col("arm") == arm) for arm in ("assistant", "baseline")}
+    strata = [_stratum(metric, rows.filter(pl.col("span") == span)) for span in rows["span"].unique().sort()]
+    both = [(treated, control) for treated, control in strata if min(treated.n, control.n) >= 2]
+    margin, limit = margin_of(policy, name), limit_of(policy, name)
+    difference = stratified(both) if metric.comparable else None
+    alone = _value_interval(metric, arms["assistant"])
+    values = _standardised(both) if difference else {arm: _value(metric, frame) for arm, frame in arms.items()}
+    return Measure(
+        metric=metric,
+        treated=values["assistant"],
+        control=values["baseline"] if metric.comparable else None,
+        n_treated=int(arms["assistant"]["n"].sum()),
+        n_control=int(arms["baseline"]["n"].sum()),
+        mature=_mature(arms["assistant"]),
+        maturity=maturity(policy, name),
+        difference=difference,
+        interval=alone,
+        margin=margin,
+        limit=limit,
+        verdict=verdict(metric, difference, margin) if metric.comparable else limit_verdict(alone, limit),
+    )
+
+
+def stratified(strata: list[tuple[Sums, Sums]], alpha: float = ALPHA) -> Interval | None:
+    """Difference averaged over strata (at least two units an arm; weights nT nC / (nT + nC)) with the anytime interval; None if unknown.
+
+    The average's standard error is put back into the formula of `confidence_sequence` as two arms of the same total size.
+    """
+    if not strata:
+        return None
+    if len(strata) == 1:
+        return confidence_sequence(*strata[0], alpha)
+    weights = [t.n * c.n / (t.n + c.n) for t, c in strata]
+    whole = sum(weights)
+    mean = sum(w * (t.mean - c.mean) for w, (t, c) in zip(weights, strata, strict=True)) / whole
+    squared = sum(
+        (w / whole) ** 2 * (t.variance / t.n + c.variance / c.n) for w, (t, c) in zip(weights, strata, strict=True)
+    )
+    if squared == 0.0:
+        return None
+    n_t, n_c = sum(t.n for t, _ in strata), sum(c.n for _, c in strata)
+    return confidence_sequence(_like(n_t, mean, squared * n_t / 2), _like(n_c, 0.0, squared * n_c / 2), alpha)
+
+
+def verdict(metric: Metric, difference: Interval | None, margin: float | None) -> str:
+    """Improved, not worse (within the margin), worse or unknown."""
+    if difference is None or metric.direction is Direction.NEITHER:
+        return UNKNOWN
+    higher = metric.direction is Direction.HIGHER
+    low, high = (difference.low, difference.high) if higher else (-difference.high, -difference.low)
+    if low > 0:
+        return IMPROVED
+    if high < 0:
+        return WORSE
+    return NOT_WORSE if margin is not None and low > -margin else UNKNOWN
+
+
+def limit_verdict(value: Interval | None, limit: float | None) -> str:
+    """Against an absolute limit: within it, beyond it, or unknown."""
+    if value is None or limit is None:
+        return UNKNOWN
+    if value.high <= limit:
+        return "within limit"
+    return "over limit" if value.low > limit else UNKNOWN
+
+
+def margin_of(policy: Policy | None, name: str) -> float | None:
+    """How much worse the policy tolerates, in the metric's unit: the certificate's margin, else a comparing trigger's limit."""
+    if policy is None:
+        return None
+    found = [item.margin for item in policy.certificates if item.metric == name]
+    found += [t.limit for t in policy.triggers if t.metric == name and t.kind is not MetricKind.ONE_SAMPLE]
+    return found[0] if found else None
+
+
+def limit_of(policy: Policy | None, name: str) -> float | None:
+    """The strictest absolute limit that the policy sets on the assistant."""
+    if policy is None:
+        return None
+    return min((t.limit for t in policy.triggers if t.metric == name and t.kind is MetricKind.ONE_SAMPLE), default=None)
+
+
+def comparison_spans(
+    history: Iterable[Span], window: tuple[datetime, datetime]
+) -> tuple[tuple[datetime, datetime], ...]:
+    """The parts of the window in which one share was served and customers were exposed."""
+    cut = ((max(span.since, window[0]), min(span.until, window[1]), span) for span in history)
+    return tuple((since, until) for since, until, span in cut if since < until and span.exposed)
+
+
+def _stratum(metric: Metric, rows: pl.DataFrame) -> tuple[Sums, Sums]:
+    arms = {row["arm"]: _sums(metric, row) for row in rows.to_dicts()}
+    return arms.get("assistant", Sums()), arms.get("baseline", Sums())
+
+
+def _sums(metric: Metric, row: Mapping[str, float]) -> Sums:
+    if metric.kind in RATES:
+        return Sums.of_rate(row["n"], row["x"])
+    return Sums(row["n"], row["total"], row["total_sq"])
+
+
+def _standardised(strata: list[tuple[Sums, Sums]]) -> dict[str, float | None]:
+    """Both arms' means with the weights of the difference, so that the two values differ by what is shown."""
+    weights = [t.n * c.n / (t.n + c.n) for t, c in strata]
+    pairs = list(zip(weights, strata, strict=True))
+    treated, control = (sum(w * arms[side].mean for w, arms in pairs) / sum(weights) for side in (0, 1))
+    return {"assistant": treated, "baseline": control}
+
+
+def _like(n: float, mean: float, variance: float) -> Sums:
+    """Sums of n units with that mean and unbiased variance."""
+    total = n * mean
+    return Sums(n, total, variance * (n - 1) + total * mean)
+
+
+def _value(metric: Metric, rows: pl.DataFrame) -> float | None:
+    return metric.value(int(rows["n"].sum()), int(rows["x"].sum()), float(rows["total"].sum()))
+
+
+def _value_interval(metric: Metric, rows: pl.DataFrame) -> Interval | None:
+    if metric.kind not in RATES:
+        return None
+    return wilson(int(rows["x"].sum()), int(rows["n"].sum()), ALPHA)
+
+
+def _mature(rows: pl.DataFrame) -> float | None:
+    seen = int(rows["n_all"].sum())
+    return int(rows["n"].sum()) / seen if seen else None

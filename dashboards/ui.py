@@ -1,0 +1,193 @@
+"""Pieces that the pages put on the screen. Texts from logs and people are escaped; nothing here reads or decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from controlplane.core.model import RolloutState
+from controlplane.store.snapshot import SnapshotRef
+from controlplane.store.state_rows import IncidentRow
+from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer, Line, is_fresh
+from dashboards.values import State
+from dashboards.words import clock, duration, percent, trigger_title
+
+STALE_PUBLISHER = timedelta(seconds=60)
+MARKS = {GOOD: ("\u2713", "met"), WAIT: ("\u25cb", "not yet"), BAD: ("\u2715", "no"), QUIET: ("\u2013", "unknown")}
+STATE_TONES = {
+    RolloutState.RUNNING: GOOD,
+    RolloutState.COMPLETE: GOOD,
+    RolloutState.HELD: WAIT,
+    RolloutState.ROLLED_BACK: BAD,
+}
+INCIDENT_TONES = {"open": BAD, "acknowledged": BAD, "contained": WAIT, "resolved": GOOD, "reviewed": GOOD}
+STATE_WORDS = {
+    RolloutState.RUNNING: "Running",
+    RolloutState.COMPLETE: "Complete",
+    RolloutState.HELD: "Held",
+    RolloutState.ROLLED_BACK: "Rolled back",
+}
+
+
+def chip(text: str, tone: str) -> str:
+    """A short word on the colour of its state."""
+    return f'<span class="cp-chip cp-{tone}">{escape(text)}</span>'
+
+
+def head(title: str, right: str = "") -> str:
+    """A card's first line: its title, and on the right some HTML (a chip)."""
+    return f'<div class="cp-head"><span class="cp-title">{escape(title)}</span>{right}</div>'
+
+
+def strip(state: State, ref: SnapshotRef, wall: datetime) -> None:
+    """The live strip of every page: state, share, what is firing, data age, time zone. `wall` is the real time."""
+    st.html(
+        f'<div class="cp-strip" role="status" aria-label="Live state">{"".join(strip_items(state, ref, wall))}</div>'
+    )
+
+
+def strip_items(state: State, ref: SnapshotRef, wall: datetime) -> list[str]:
+    """The strip's items as HTML, in order."""
+    rollout = state.rollout
+    items = []
+    if rollout is None:
+        items.append(f"<span>{chip('No rollout', QUIET)}</span>")
+    else:
+        items.append(f"<span>{chip(STATE_WORDS[rollout.state], STATE_TONES[rollout.state])}</span>")
+        items.append(_pair("Release", escape(rollout.release)))
+        items.append(_pair("Share now", f"<b>{percent(rollout.share)}</b> ({escape(rollout.phase)})"))
+    firing = ", ".join(trigger_title(name) for name in state.firing)
+    incidents = len(state.open_incidents)
+    items.append(_pair("Firing", chip(firing, BAD) if firing else "nothing"))
+    if incidents:
+        items.append(_pair("Open incidents", chip(str(incidents), BAD)))
+    items.append(_pair("Data age", _data_age(state)))
+    behind = wall - ref.checked_at
+    if behind > STALE_PUBLISHER:
+        items.append(f"<span>{chip(f'control process silent for {duration(behind)}', BAD)}</span>")
+    items.append(_pair("As of", f"{state.meta.now:%Y-%m-%d %H:%M:%S} UTC"))
+    if state.meta.kind == "demo":
+        items.append(f"<span>{chip('demo: simulated clock', QUIET)}</span>")
+    return items
+
+
+def _data_age(state: State) -> str:
+    age = state.meta.data_age
+    if age is None:
+        return chip("no data yet", WAIT)
+    stale = state.rollout is not None and state.policy is not None and not is_fresh(state)
+    return chip(f"{duration(age)}: stale", BAD) if stale else duration(age)
+
+
+def _pair(key: str, value: str) -> str:
+    return f'<span><span class="cp-key">{key}</span>{value}</span>'
+
+
+def hero(answer: Answer) -> None:
+    """The answer that a page opens with."""
+    st.html(
+        f'<div class="cp-hero cp-edge-{answer.tone}"><div class="cp-headline" role="heading" aria-level="1">'
+        f"{escape(answer.headline)}</div><p>{prose(answer.sentence)}</p></div>"
+    )
+
+
+def prose(text: str) -> str:
+    """Escaped text; `words in backticks` become code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def requirements(lines: Sequence[Line]) -> None:
+    """The gate, line by line: mark, requirement, progress, what there is, what is needed."""
+    rows = "".join(_requirement(line) for line in lines)
+    head = (
+        '<tr><th></th><th>Requirement</th><th class="cp-hide-small">Progress</th><th>There is</th><th>Needed</th></tr>'
+    )
+    st.html(f'<div class="cp-scroll"><table class="cp-lines"><thead>{head}</thead><tbody>{rows}</tbody></table></div>')
+
+
+def _requirement(line: Line) -> str:
+    mark, word = MARKS[line.tone]
+    bar = ""
+    if line.progress is not None:
+        width = round(100 * line.progress)
+        bar = f'<div class="cp-bar" role="img" aria-label="{width} %"><span style="width:{width}%"></span></div>'
+    return (
+        f'<tr><td><span class="cp-chip cp-{line.tone}" aria-label="{word}">{mark}</span></td><td>{escape(line.name)}</td>'
+        f'<td class="cp-hide-small">{bar}</td><td>{escape(line.have)}</td><td>{escape(line.need)}</td></tr>'
+    )
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = (), when: Sequence[int] = ()
+) -> None:
+    """A plain table. Cells are HTML, so callers escape; `numeric` columns are right-aligned, `when` columns never wrap."""
+
+    def kind(index: int) -> str:
+        return ' class="cp-num"' if index in numeric else ' class="cp-when"' if index in when else ""
+
+    titles = "".join(f"<th{kind(i)}>{escape(title)}</th>" for i, title in enumerate(head))
+    body = "".join(f"<tr>{''.join(f'<td{kind(i)}>{cell}</td>' for i, cell in enumerate(row))}</tr>" for row in rows)
+    st.html(
+        f'<div class="cp-scroll"><table class="cp-lines"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def tile(label: str, value: str, note: str = "", tone: str | None = None) -> None:
+    """One figure with its label and a note; a tone puts the value on the colour of its state."""
+    shown = chip(value, tone) if tone else escape(value)
+    st.html(
+        f'<div class="cp-tile"><div class="cp-small">{escape(label)}</div><div class="cp-value">{shown}</div>'
+        f'<div class="cp-small">{escape(note)}</div></div>'
+    )
+
+
+def section(title: str, note: str = "") -> None:
+    """A heading with a line that says what is shown, in which unit, against which baseline."""
+    st.markdown(f"### {title}")
+    if note:
+        st.caption(note)
+
+
+def empty(title: str, next_step: str) -> None:
+    """An empty state that says what to do next."""
+    st.html(f'<div class="cp-empty"><b>{escape(title)}</b>{prose(next_step)}</div>')
+
+
+def legend(baseline: str) -> None:
+    """What solid and dashed mean."""
+    st.html(
+        '<div class="cp-legend"><i></i>assistant<i class="cp-dash"></i>'
+        f"{escape(baseline)} (baseline) \u00b7 bands and bars are 95 % intervals \u00b7 times in UTC</div>"
+    )
+
+
+def figure(chart: Any, alt: str, key: str) -> None:
+    """A chart with its text alternative."""
+    st.altair_chart(chart, theme=None, width="stretch", alt=alt, key=key)
+
+
+def containment(incident: IncidentRow) -> None:
+    """Onset, detected, cut, verified, alerted: each with its distance from the step that it answers."""
+    steps = (
+        ("Likely onset", incident.onset_at, None, ""),
+        ("Detected", incident.detected_at, incident.onset_at, "after onset"),
+        ("Traffic cut", incident.cut_at, incident.detected_at, "after detection"),
+        ("Cut verified", incident.verified_at, incident.cut_at, "after the cut"),
+        ("First alert", incident.alerted_at, incident.detected_at, "after detection"),
+    )
+    cells = []
+    for label, moment, before, word in steps:
+        shown = f"{moment.astimezone(UTC):%H:%M:%S}" if moment else "not yet"
+        note = f"{duration(moment - before)} {word}" if moment and before and moment >= before else "&nbsp;"
+        cells.append(f"<div><span>{label}</span><b>{shown}</b><span>{note}</span></div>")
+    st.html(f'<div class="cp-steps">{"".join(cells)}</div>')
+
+
+def when(moment: datetime, now: datetime) -> str:
+    """A time for a table cell."""
+    return escape(clock(moment, now))

@@ -1,0 +1,157 @@
+"""The control process's inside, the same for `up` and the demo: open stores, flag reader, landing writer, control API.
+
+Entered as a context; leaving it closes everything in the reverse order. What people ask through the API goes through the same
+actions as the command line.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TextIO
+
+import httpx
+
+from controlplane.core.policy import Policy
+from controlplane.core.rollout import Event
+from controlplane.server.app import create_app
+from controlplane.server.serve import ControlServer
+from controlplane.server.services import (
+    ActionRefused,
+    ActionRequest,
+    ControlAction,
+    QueryRefused,
+    Role,
+    Services,
+    SqlResult,
+    Vitals,
+)
+from controlplane.settings import Settings
+from controlplane.store.flags import FlagReader
+from controlplane.store.landing import LandingWriter
+from controlplane.store.rollups import watermark
+from controlplane.store.state import StateReader, StateWriter
+from controlplane.store.warehouse import Warehouse
+from jobs import actions, notify
+from jobs.deps import Deps
+from jobs.sql_command import QueryFailed, select
+
+API_SOURCE = "api"
+PROBE_SECONDS = 5.0
+
+_EVENTS = {
+    ControlAction.HOLD: Event.HOLD,
+    ControlAction.RESUME: Event.RESUME,
+    ControlAction.ROLLBACK: Event.ROLLBACK,
+    ControlAction.DISABLE_EXECUTION: Event.DISABLE_EXECUTION,
+    ControlAction.ENABLE_EXECUTION: Event.ENABLE_EXECUTION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What runs inside one control process."""
+
+    deps: Deps
+    server: ControlServer
+    flags: FlagReader
+    landing: LandingWriter
+
+
+@contextmanager
+def control_process(
+    settings: Settings,
+    policy: Policy,
+    clock: Callable[[], datetime],
+    port: int,
+    stream: TextIO | None = None,
+    before_facts: Callable[[StateWriter], None] = lambda _state: None,
+) -> Iterator[Control]:
+    """Open everything and serve the control API. `before_facts` runs on the state before the facts are opened (the lease).
+
+    Raises ServerError when the port is in use, and the warehouse's error when another process has the facts.
+    """
+    with ExitStack() as stack:
+        state = StateWriter(settings.state_url)
+        stack.callback(state.close)
+        state.migrate(clock())
+        before_facts(state)
+        warehouse = stack.enter_context(Warehouse.open(settings.workspace.facts))
+        landing = stack.enter_context(LandingWriter(settings.workspace.landing, API_SOURCE))
+        reader = StateReader(settings.state_url)
+        stack.callback(reader.close)
+        flags = FlagReader(reader)
+        deps = Deps(settings, warehouse, state, policy)
+        deps.receivers, deps.rules = notify.receivers(settings, stream)
+        server = stack.enter_context(ControlServer(create_app(_services(deps, flags, landing, clock)), port))
+        deps.flag_urls, deps.probe = (server.url,), prober(settings.token)
+        yield Control(deps, server, flags, landing)
+
+
+def prober(token: str) -> Callable[[str, str], dict[str, Any]]:
+    """Asks a flag server over HTTP which arm a synthetic customer is served, as any client would."""
+
+    def probe(url: str, key: str) -> dict[str, Any]:
+        answer = httpx.post(
+            f"{url}/ofrep/v1/evaluate/flags/arm",
+            json={"context": {"targetingKey": key, "low_risk": True}},
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=PROBE_SECONDS,
+        )
+        answer.raise_for_status()
+        value = answer.json()
+        return {"arm": value["value"], "version": value["metadata"]["flag_version"]}
+
+    return probe
+
+
+def _services(deps: Deps, flags: FlagReader, landing: LandingWriter, clock: Callable[[], datetime]) -> Services:
+    return Services(
+        flags=flags,
+        landing=landing,
+        vitals=lambda: _vitals(deps),
+        status=lambda: actions.status(deps.state, deps.policy),
+        act=lambda wish: _act(deps, wish, clock()),
+        sql=lambda query, limit: _sql(deps, query, limit),
+        clock=clock,
+        new_id=lambda: uuid.uuid4().hex,
+        tokens={deps.settings.token: Role.ADMIN},
+    )
+
+
+def _vitals(deps: Deps) -> Vitals:
+    waiting = [item.status for item in deps.state.outbox()]
+    return Vitals(
+        rollout=deps.state.rollout(),
+        state_version=deps.state.version(),
+        watermark=watermark(deps.warehouse, 0),
+        outbox_depth=sum(status in ("pending", "sending") for status in waiting),
+        outbox_dead=waiting.count("dead"),
+    )
+
+
+def _act(deps: Deps, wish: ActionRequest, now: datetime) -> Mapping[str, Any]:
+    try:
+        if wish.action is ControlAction.PROMOTE:
+            actions.promote(deps, wish.actor, wish.reason, now)
+        else:
+            actions.act(
+                deps.state, deps.policy, _EVENTS[wish.action], wish.actor, wish.reason, now, wish.expected_version
+            )
+    except actions.Refused as refused:
+        raise ActionRefused(str(refused)) from None
+    return actions.status(deps.state, deps.policy)
+
+
+def _sql(deps: Deps, query: str, limit: int) -> SqlResult:
+    cursor = deps.warehouse.cursor()
+    try:
+        columns, rows = select(cursor, query)
+    except QueryFailed as error:
+        raise QueryRefused(str(error)) from None
+    finally:
+        cursor.close()
+    return SqlResult(columns, rows[:limit], truncated=len(rows) > limit)

@@ -1,0 +1,172 @@
+"""`controlplane demo`: the story in under a minute, then dashboards and live traffic until Ctrl-C.
+
+Everything is real but the customers and the clock: the assistant answers, logs land and are ingested, blocks close, evidence
+decides, a flag server on loopback is probed over HTTP. The same seed gives the same decisions.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from controlplane.assistant import MENU_SERVICE, ReleaseConfig, ServiceProfile, SqliteBank, build_assistant, build_menu
+from controlplane.core.policy import Policy, parse
+from controlplane.settings import Settings, SettingsError, load, shipped_policy
+from controlplane.simulation.world import World, WorldConfig
+from controlplane.store.landing import LandingWriter
+from jobs import demo_report, drift, publish
+from jobs.console import stderr
+from jobs.control import Control, control_process
+from jobs.process import announce, control_url, withdraw
+from jobs.story import Release, Story, StoryClock
+
+STORY_START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # a Monday; fixed, so that a seed gives the same times
+SOURCE = "embedded"
+ANY_PORT = 0
+
+GOOD = ReleaseConfig("v1.0")
+BAD = ReleaseConfig("v1.0 after the import", knowledge="corrupt", generator="careless", slow_factor=3.0)
+FIXED = ReleaseConfig("v1.1", seed=2)
+
+
+def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json: bool) -> None:
+    """Tell the story, print the timeline (or one JSON object), and go on living where `serve` says so."""
+    began = time.monotonic()
+    settings = fresh_workspace(home)
+    policy = parse(shipped_policy("demo"), "demo.toml")
+    clock = StoryClock(STORY_START)
+    with ExitStack() as stack:
+        told = stack.enter_context((settings.workspace.home / "alerts.txt").open("w+", encoding="utf-8"))
+        port = settings.port if serve else ANY_PORT
+        control = stack.enter_context(control_process(settings, policy, clock, port, told))
+        announce(settings, control.server.url)
+        stack.callback(withdraw, settings)
+        landing = stack.enter_context(LandingWriter(settings.workspace.landing, SOURCE))
+        story = make_story(settings, policy, control, landing, clock, seed, healthy)
+        with progress_bar(as_json) as progress:
+            story.progress = progress
+            story.run()
+            report = start_drift(story)
+            publish.run(control.deps, clock.now)
+            if report is not None:
+                progress("drawing the drift report (Evidently)", 1.0)
+                report.finish()
+                publish.run(control.deps, clock.now)
+        result = demo_report.result(control.deps, story, time.monotonic() - began)
+        if not as_json:
+            demo_report.show(control.deps, story, result, told.name)
+        if serve:
+            live(settings, control, story)
+    if as_json:
+        print(json.dumps(result), flush=True)
+
+
+def fresh_workspace(home: str | None) -> Settings:
+    """An empty demo workspace. Raises SettingsError for one that is not a demo's, or that a running process uses."""
+    settings = load(home)
+    workspace = settings.workspace
+    if workspace.kind() == "demo":
+        if control_url(settings) is not None:
+            raise SettingsError(
+                f"a demo is running in {workspace.home}: end it first, or name another folder with --home"
+            )
+        for path in workspace.home.iterdir():
+            if path == workspace.models or path == workspace.marker:
+                continue  # trained classifiers are recognised by their hash
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    workspace.create("demo")
+    return settings
+
+
+def make_story(
+    settings: Settings,
+    policy: Policy,
+    control: Control,
+    landing: LandingWriter,
+    clock: StoryClock,
+    seed: int,
+    healthy: bool,
+) -> Story:
+    """The world with its assistant, menu and bank, and the script."""
+
+    def execution_enabled() -> bool:
+        rollout, _ = control.flags.snapshot(clock.now)
+        return rollout is not None and rollout.execution_enabled
+
+    bank = SqliteBank()
+    service = ServiceProfile().seeded(seed)
+    models = settings.workspace.models
+    built = {
+        config.version: build_assistant(config, models, bank, service, execution_enabled=execution_enabled)
+        for config in (GOOD, BAD, FIXED)
+    }
+    world = World(
+        seed,
+        WorldConfig(low_risk_intents=frozenset(policy.assignment.low_risk_intents)),
+        clock.now,
+        assistant=built[GOOD.version],
+        menu=build_menu(bank, MENU_SERVICE.seeded(seed)),
+        expose=control.flags.evaluate,
+        agent_version=GOOD.version,
+    )
+
+    def release(config: ReleaseConfig) -> Release:
+        found = built[config.version]
+        artefacts = {
+            "model": found.artefacts.model,
+            "prompt": found.artefacts.prompt,
+            "knowledge": found.artefacts.knowledge,
+            "classifier": found.artefacts.classifier,
+            "policy": found.artefacts.policy,
+        }
+        return Release(config.version, artefacts, lambda: world.deploy(found, config.version))
+
+    deps = control.deps
+    return Story(deps, world, landing, clock, release(GOOD), release(BAD), release(FIXED), healthy=healthy)
+
+
+@contextmanager
+def progress_bar(as_json: bool) -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr; silent where stderr is no terminal and the caller wants JSON."""
+    columns = (TextColumn("{task.description:64}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, disable=as_json and not sys.stderr.isatty()) as bar:
+        task = bar.add_task("training the classifier", total=1.0)
+        yield lambda text, part: bar.update(task, description=text, completed=min(part, 1.0))
+
+
+def start_drift(story: Story) -> drift.DriftRun | None:
+    """The last two hours of the first release's traffic before and after the bad change (or its middle) in one real report."""
+    middle = story.bad_at or (STORY_START + (story.clock.now - STORY_START) / 2)
+    until = story.rolled_back_at or story.clock.now
+    before = drift.Window("before", middle - timedelta(hours=2), middle, "assistant")
+    after = drift.Window("after", middle, until, "assistant")
+    return drift.start(story.deps, story.clock.now, before, after)
+
+
+def live(settings: Settings, control: Control, story: Story) -> None:
+    """Dashboards and traffic in real time (the story's clock goes on) until Ctrl-C."""
+    from jobs.up import Dashboards
+
+    child = Dashboards(settings.workspace.home, settings.dashboard_port, control.server.url, settings.token)
+    stderr.print(f"dashboards on {child.url} (times are the story's, UTC); Ctrl-C ends")
+    try:
+        published = 0.0
+        while True:
+            begun = time.monotonic()
+            story.step(timedelta(seconds=1))
+            if begun - published >= 5.0:
+                publish.run(control.deps, story.clock.now)
+                published = begun
+            child.keep_alive()
+            time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
+    except KeyboardInterrupt:
+        stderr.print("stopping")
+    finally:
+        child.stop()

@@ -1,0 +1,111 @@
+"""What the demo prints: the timeline, what each trigger saw, and the same as one JSON object."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from controlplane.store.queries import load
+from controlplane.store.state_rows import IncidentRow
+from jobs.deps import Deps
+from jobs.story import Story
+
+
+def result(deps: Deps, story: Story, seconds: float) -> dict[str, Any]:
+    """The story in plain values; `rollback` is None when there was none."""
+    with deps.warehouse.cursor() as cursor:
+        interactions, conversations = cursor.execute(load("decisions/volume")).fetchall()[0]
+    breaks = deps.state.verify_chains()
+    return {
+        "interactions": interactions,
+        "conversations": conversations,
+        "phases": phases(deps),
+        "rollback": rollback(deps, story),
+        "audit_ok": all(found is None for found in breaks.values()),
+        "alerts": sum(item.status == "sent" for item in deps.state.outbox()),
+        "seconds": round(seconds, 1),
+    }
+
+
+def phases(deps: Deps) -> list[str]:
+    """Phases in the order they were entered, over all rollouts of the story."""
+    rows = [row for row in deps.state.export()["stages"] if row["event"] in ("start", "restart", "promote")]
+    names = [str(row["phase"]) for row in sorted(rows, key=lambda row: int(row["version"]))]
+    return names[:1] + [later for earlier, later in pairwise(names) if later != earlier]
+
+
+def _incident(deps: Deps) -> IncidentRow | None:
+    return next((row for row in deps.state.incidents() if row.cut_at is not None), None)
+
+
+def rollback(deps: Deps, story: Story) -> dict[str, Any] | None:
+    """Times on the story's clock; `onset` is when the bad change went in, `onset_estimated` what the evidence says."""
+    row = _incident(deps)
+    if row is None:
+        return None
+    return {
+        "trigger": row.trigger,
+        "onset": _iso(story.bad_at or row.onset_at),
+        "detected": _iso(row.detected_at),
+        "cut": _iso(row.cut_at),
+        "verified": _iso(row.verified_at),
+        "alerted": _iso(row.alerted_at),
+        "customers_exposed": row.customers_exposed,
+        "onset_estimated": _iso(row.onset_at),
+        "incident": row.incident_id,
+        "saw": saw(deps, row),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def saw(deps: Deps, row: IncidentRow) -> list[dict[str, Any]]:
+    """The newest reading of each stream up to the cut, with the counts of the rollout so far."""
+    newest: dict[str, dict[str, Any]] = {}
+    for entry in deps.state.ledger_rows(row.rollout_id):
+        if row.cut_at is not None and entry["closed_at"] > row.cut_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"):
+            continue
+        for reading in json.loads(entry["readings"]):
+            newest[f"{reading['trigger']}|{reading['segment']}"] = reading
+    keys = ("trigger", "segment", "log_e", "log_threshold", "fired")
+    return [{key: newest[name][key] for key in keys} for name in sorted(newest)]
+
+
+def show(deps: Deps, story: Story, found: dict[str, Any], alerts_path: str) -> None:
+    """The timeline for people, on stdout."""
+    console = Console()
+    console.rule("what happened (story time, UTC)")
+    for line in story.told:
+        console.print(line, highlight=False)
+    row = found["rollback"]
+    if row is not None:
+        console.rule("the rollback")
+        for name in ("onset", "detected", "cut", "verified", "alerted"):
+            console.print(f"  {name:10} {row[name]}", highlight=False)
+        console.print(f"  trigger    {row['trigger']}; customers exposed: {row['customers_exposed']}", highlight=False)
+        console.print(_streams(row["saw"]))
+        console.rule("what the engineer on call was told")
+        console.print(Path(alerts_path).read_text(encoding="utf-8"), highlight=False, markup=False)
+    console.rule("sums")
+    text = "{interactions:,} interactions in {conversations:,} conversations, {alerts} alerts, {seconds} s".format(
+        **found
+    )
+    console.print(f"{text}; record {'whole' if found['audit_ok'] else 'BROKEN'}", highlight=False)
+
+
+def _streams(rows: list[dict[str, Any]]) -> Table:
+    table = Table(
+        "trigger", "log evidence", "threshold", "", title="what each trigger saw at the cut", title_justify="left"
+    )
+    for row in rows:
+        value = "none" if row["log_e"] is None else f"{row['log_e']:.2f}"
+        table.add_row(row["trigger"], value, f"{row['log_threshold']:.2f}", "FIRED" if row["fired"] else "")
+    return table

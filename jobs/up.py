@@ -1,0 +1,174 @@
+"""`controlplane up`: the control process and the dashboards, until Ctrl-C or SIGTERM. A restart continues where it was.
+
+One process has the writer lease; a second one is told who has it. What has landed is judged every second; everything that was
+acknowledged is on disk before, so `kill -9` at any moment loses nothing. The dashboards are a process of their own: killing
+them never touches a decision, and they are started again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from controlplane.server.serve import ServerError
+from controlplane.settings import Settings, SettingsError
+from controlplane.store.state import FencedOff, StateWriter
+from jobs import publish, tick
+from jobs.compose import policy_in_force, workspace_settings
+from jobs.console import OUTSIDE, clock, fail, stderr
+from jobs.control import Control, control_process
+from jobs.process import announce, withdraw
+from jobs.scheduler import Job, schedule
+
+LEASE = "writer"
+LEASE_TTL = timedelta(seconds=10)
+TICK_SECONDS = 1.0
+HEARTBEAT_SECONDS = 5.0
+PUBLISH_SECONDS = 5.0
+
+
+def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashboards: bool) -> None:
+    """Run until a signal. Raises SettingsError for a demo's workspace or a policy that cannot be used."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = workspace_settings(home, policy_file)
+    if settings.workspace.kind() == "demo":
+        raise SettingsError(
+            f"{settings.workspace.home} is a demo's workspace, with simulated time: name another with --home"
+        )
+    if port is not None:
+        settings = replace(settings, port=port)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    state = StateWriter(settings.state_url)
+    state.migrate(clock())
+    policy = policy_in_force(settings, state)
+    state.close()
+    try:
+        with control_process(
+            settings, policy, clock, settings.port, before_facts=lambda s: wait_for_lease(s, owner, stop)
+        ) as control:
+            _serve(settings, control, owner, stop, dashboards)
+    except ServerError as error:
+        fail(str(error), OUTSIDE)
+
+
+def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> None:
+    """Take the writer lease; after a crash the old one runs out in seconds. Raises FencedOff when a living process has it."""
+    deadline = time.monotonic() + 2 * LEASE_TTL.total_seconds()
+    while True:
+        try:
+            state.take_lease(LEASE, owner, clock(), LEASE_TTL)
+            return
+        except FencedOff as error:
+            if time.monotonic() > deadline or stop.is_set():
+                raise FencedOff(f"{error}: another control process runs on this workspace") from None
+            stderr.print("waiting for the writer lease of a process that ended hard")
+            stop.wait(1.0)
+
+
+def _serve(settings: Settings, control: Control, owner: str, stop: threading.Event, dashboards: bool) -> None:
+    deps = control.deps
+    announce(settings, control.server.url)
+    child = (
+        Dashboards(settings.workspace.home, settings.dashboard_port, control.server.url, settings.token)
+        if dashboards
+        else None
+    )
+    if child is not None:
+        deps.dashboard_url = child.url
+    jobs = _jobs(control, owner)
+    scheduler = schedule(jobs, deps.state, owner, clock, stop.set)
+    scheduler.start()
+    try:
+        stderr.print(f"control API on {control.server.url}" + (f", dashboards on {child.url}" if child else ""))
+        while not stop.wait(1.0):
+            if child is not None:
+                child.keep_alive()
+    finally:
+        stderr.print("stopping")
+        if child is not None:
+            child.stop()
+        scheduler.shutdown(wait=True)
+        withdraw(settings)
+        with contextlib.suppress(FencedOff):
+            deps.state.give_up_lease(LEASE, owner, clock())
+
+
+def _jobs(control: Control, owner: str) -> list[Job]:
+    deps = control.deps
+
+    def beat(now: datetime) -> object:
+        deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
+        return tick.run(deps, now).stored
+
+    return [
+        Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
+        Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
+        Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
+        Job("drift", lambda now: monthly_drift(control, now), cron="0 3 1 * *", lease=timedelta(hours=1)),
+    ]
+
+
+def monthly_drift(control: Control, now: datetime) -> str:
+    """The monthly drift analysis: the last 28 days against the 28 before."""
+    from jobs.drift import Window, run
+
+    month = timedelta(days=28)
+    reference, current = (
+        Window("28 days before", now - 2 * month, now - month),
+        Window("last 28 days", now - month, now),
+    )
+    return run(control.deps, now, reference, current).artefact_id
+
+
+class Dashboards:
+    """The dashboards' process, started again when it ends by itself."""
+
+    def __init__(self, home: Path, port: int, control_url: str, token: str) -> None:
+        """Starts at once; port 0 takes any free one."""
+        self._port = port or _free_port()
+        self._home = home
+        self._environment = {**os.environ, "CONTROLPLANE_URL": control_url, "CONTROLPLANE_TOKEN": token}
+        self._process = self._start()
+
+    @property
+    def url(self) -> str:
+        """Where they are."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "dashboards.launch", "--port", str(self._port), "--home", str(self._home)]
+        with (self._home / "dashboards.log").open("ab") as log:
+            return subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log, start_new_session=True)
+
+    def keep_alive(self) -> None:
+        """Start them again when they have ended."""
+        if self._process.poll() is not None:
+            self._process = self._start()
+
+    def stop(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,2 @@
+-- how many of the judged answers the search found
+SELECT count(*) AS subjects FROM rollup_answered

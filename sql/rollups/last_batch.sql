@@ -1,0 +1,2 @@
+-- the newest committed batch
+SELECT coalesce(max(batch_id), 0) AS last_batch FROM batches

@@ -1,0 +1,6 @@
+-- snapshot: model usage per hour
+SELECT date_trunc('hour', minute) AS start, model, arm, release,
+       CAST(sum(requests) AS BIGINT) AS requests, CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(errors) AS BIGINT) AS errors,
+       CAST(sum(unpriced) AS BIGINT) AS unpriced, CAST(sum(tokens_in) AS BIGINT) AS tokens_in,
+       CAST(sum(tokens_cached) AS BIGINT) AS tokens_cached, CAST(sum(tokens_out) AS BIGINT) AS tokens_out, sum(cost_usd) AS cost_usd
+FROM rollup_model GROUP BY ALL ORDER BY start, model

@@ -1,0 +1,2 @@
+-- numbers of the migrations already applied
+SELECT number FROM schema_migrations;

@@ -1,0 +1,214 @@
+"""One heartbeat's work at 1x and at 10x history: ingest, rollup, units and block counts of one minute's new records.
+
+Both warehouses hold the same traffic per minute (`per_minute` conversations of two turns, with exposures, calls, ratings a
+day later and sampled judgements), one for ten times as many days as the other. The same new records are then landed in both,
+minute by minute and in turns, so that a slow moment of the machine hits both sides. The look-backs of a heartbeat end at
+three days (returning customers, judgements), so the shorter history is no shorter than that.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from controlplane.core.model import MetricKind
+from controlplane.store.block_counts import CountSpec, block_counts
+from controlplane.store.facts import ingest_landing
+from controlplane.store.rollups import refresh, touch
+from controlplane.store.units import close_units
+from controlplane.store.warehouse import Warehouse
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+DAYS = 3
+FACTOR = 10
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
+
+_CONVERSATIONS = """
+INSERT INTO conversations BY NAME
+SELECT 'h' || n AS conversation_id, md5_number_lower('h' || n) AS id_hash, 'u' || (n * 7919 % $customers) AS user_id,
+  CASE WHEN n % 5 = 0 THEN 'assistant' ELSE 'baseline' END AS arm, CASE WHEN n % 5 = 0 THEN 'v1' ELSE 'menu' END AS release,
+  'canary' AS phase, 'r' AS rollout_id, 'seg' || n % 3 AS segment, TRUE AS eligible, ts AS started_at,
+  ts + INTERVAL 40 SECOND AS last_at, 2 AS turns, CASE WHEN n % 9 = 0 THEN ts + INTERVAL 40 SECOND END AS escalated_at,
+  CASE WHEN n % 3 = 0 THEN 1.0 + n % 5 END AS csat, CASE WHEN n % 3 = 0 THEN ts + INTERVAL 1 DAY END AS csat_at, 0.001 AS cost_usd, 1 AS batch_id
+FROM (SELECT $rows - range AS n, $since + range * to_microseconds($step) AS ts FROM range($rows)) AS starts
+"""
+_TURNS = """
+INSERT INTO interactions BY NAME
+SELECT 'h' || n || '-' || turn AS interaction_id, 'h' || n AS conversation_id, turn, ts + turn * INTERVAL 20 SECOND AS ts,
+  'u' || (n * 7919 % $customers) AS user_id, CASE WHEN n % 5 = 0 THEN 'assistant' ELSE 'baseline' END AS arm, 'seg' || n % 3 AS segment,
+  'small' AS model, 'fees' AS intent_pred, 200.0 + n * 7919 % 3000 AS latency_ms, 300 AS tokens_in, 80 AS tokens_out, 0.0005 AS cost_usd,
+  n % 200 = 0 AS timed_out, 'what are the fees of my account' AS question, 'the fees are listed in your price list' AS answer,
+  md5_number_lower('h' || n || '-' || turn) AS id_hash, n AS raw_hash, 1 AS batch_id, n AS line
+FROM (SELECT $rows - range AS n, $since + range * to_microseconds($step) AS ts FROM range($rows)) AS starts, (SELECT unnest([0, 1]) AS turn) AS turns
+ORDER BY ts
+"""
+_CALLS = """
+INSERT INTO model_calls BY NAME
+SELECT 'm' || interaction_id AS call_id, ts, interaction_id, conversation_id, 'small' AS model, latency_ms, tokens_in, tokens_out, cost_usd,
+  CASE WHEN line % 300 = 0 THEN 'http_500' END AS error_type, id_hash, raw_hash, batch_id, line
+FROM interactions WHERE arm = 'assistant'
+"""
+_JUDGED = """
+INSERT INTO evaluations BY NAME
+SELECT 'e' || interaction_id AS evaluation_id, ts + INTERVAL 1 MINUTE AS ts, interaction_id, conversation_id, 'groundedness' AS name,
+  CASE WHEN line % 300 = 0 THEN 'ungrounded' ELSE 'grounded' END AS label, 'detector:content' AS evaluator, 0.1 AS sampling_rate,
+  id_hash, raw_hash, batch_id, line
+FROM interactions WHERE arm = 'assistant' AND line % 10 = 0
+"""
+_BATCH = """
+INSERT INTO batches BY NAME
+SELECT 1 AS batch_id, 'history' AS source, 'history' AS path, 'history' AS file_key, 0 AS from_offset, 0 AS to_offset, $rows AS records_read,
+  $rows AS stored, 0 AS duplicates, 0 AS quarantined, $since AS committed_at
+"""
+
+_SPECS = (
+    # metric, kind, block, maturity, objective: the triggers of the default policy
+    ("csat", MetricKind.RATING, 900, 86400, None),
+    ("escalation_rate", MetricKind.TWO_SAMPLE, 60, 7200, None),
+    ("contact_rate", MetricKind.TWO_SAMPLE, 900, 259200, None),
+    ("hallucination_rate", MetricKind.ONE_SAMPLE, 60, 300, None),
+    ("slow_share", MetricKind.ONE_SAMPLE, 60, 0, 4000.0),
+    ("misrouting_rate", MetricKind.ONE_SAMPLE, 60, 3600, None),
+    ("api_error_rate", MetricKind.ONE_SAMPLE, 60, 0, None),
+    ("dependency_failure_rate", MetricKind.ONE_SAMPLE, 60, 0, None),
+    ("timeout_rate", MetricKind.ONE_SAMPLE, 60, 0, None),
+)
+
+
+@dataclass
+class _Side:
+    """One warehouse with its landing folder and the seconds that each step of its heartbeats took."""
+
+    home: Path
+    warehouse: Warehouse
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def timed(self, step: str, work: Callable[[], Any]) -> Any:
+        started = time.perf_counter()
+        result = work()
+        self.seconds.setdefault(step, []).append(time.perf_counter() - started)
+        return result
+
+    def median(self, step: str) -> float:
+        return statistics.median(self.seconds[step])
+
+
+def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, Any]:
+    """Median milliseconds of a heartbeat and of each step at both histories, and their ratio (aim: 1)."""
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [_prepare(Path(folder) / f"x{factor}", days * factor, per_minute) for factor in (1, FACTOR)]
+        try:
+            for tick in range(ticks + 2):
+                records = list(_records(tick, per_minute))
+                for side in sides:
+                    if tick == 2:  # the first two heartbeats fill caches
+                        side.seconds.clear()
+                    _heartbeat(side, tick, records)
+        finally:
+            for side in sides:
+                side.warehouse.close()
+    result: dict[str, Any] = {"conversations_1x": days * 1440 * per_minute, "new_records": len(records)}
+    for step in ("ingest", "rollup", "units", "counts", "tick"):
+        short, long = (side.median(step) * 1000 for side in sides)
+        result |= {
+            f"{step}_ms_1x": round(short, 1),
+            f"{step}_ms_10x": round(long, 1),
+            f"{step}_ratio": round(long / short, 2),
+        }
+    return result
+
+
+def _prepare(home: Path, days: int, per_minute: int) -> _Side:
+    """A warehouse with `days` of history up to NOW, rolled up, its units closed."""
+    (home / "landing" / "app").mkdir(parents=True)
+    warehouse = Warehouse.open(home / "facts.duckdb")
+    rows, since = days * 1440 * per_minute, NOW - days * _DAY
+    values = {"rows": rows, "since": since.replace(tzinfo=None)}
+    made = {**values, "step": 60_000_000 // per_minute, "customers": days * 1440 * per_minute // 3}
+    with warehouse.transaction() as cursor:
+        cursor.execute(_CONVERSATIONS, made)
+        cursor.execute(_TURNS, made)
+        cursor.execute(_CALLS)
+        cursor.execute(_JUDGED)
+        cursor.execute(_BATCH, values)
+    touch(warehouse, [since + minute * _MINUTE for minute in range(days * 1440 + 2)])
+    refresh(warehouse, NOW)
+    for day in range(days):
+        _close(warehouse, since + day * _DAY, since + (day + 1) * _DAY)
+    warehouse.checkpoint()
+    return _Side(home, warehouse)
+
+
+def _close(warehouse: Warehouse, start: datetime, end: datetime) -> None:
+    close_units(warehouse, start, end, "r/1", NOW - 60 * _DAY, rollout_id="r", release="v1")
+
+
+def _heartbeat(side: _Side, tick: int, records: list[dict[str, Any]]) -> None:
+    now = NOW + (tick + 1) * _MINUTE
+    with (side.home / "landing" / "app" / "00000001.jsonl").open("a", encoding="utf-8") as landed:
+        landed.writelines(json.dumps(record) + "\n" for record in records)
+
+    def tick_work() -> None:
+        side.timed("ingest", lambda: ingest_landing(side.warehouse, side.home / "landing", now=now, key=b"bench"))
+        side.timed("rollup", lambda: refresh(side.warehouse, now))
+        side.timed("units", lambda: _close(side.warehouse, now - _MINUTE, now))
+        side.timed("counts", lambda: _count(side.warehouse, now))
+
+    side.timed("tick", tick_work)
+
+
+def _count(warehouse: Warehouse, now: datetime) -> None:
+    """One block of each stream of the default policy, when its labels are mature."""
+    for metric, kind, span, maturity, slo in _SPECS:
+        spec = CountSpec(metric, kind, span, maturity, slo, ("seg0",), "r", "v1")
+        end = now - timedelta(seconds=maturity)
+        block_counts(warehouse, [spec], end - timedelta(seconds=span), end)
+
+
+def _records(tick: int, per_minute: int) -> Iterator[dict[str, Any]]:
+    """What one minute brings: new conversations, and ratings and judgements of earlier ones."""
+    began = NOW + tick * _MINUTE
+    for number in range(per_minute):
+        name, ts = f"t{tick}-{number}", began + number * _MINUTE / per_minute
+        arm = "assistant" if number % 5 == 0 else "baseline"
+        common = {"conversation_id": name, "user_id": f"new{tick}-{number}", "segment": f"seg{number % 3}"}
+        yield {
+            "record": "exposure", "exposure_id": f"x{name}", "ts": ts.isoformat(), **common, "flag_key": "arm", "variant": arm,
+            "rollout_id": "r", "release": "v1" if arm == "assistant" else "menu", "phase": "canary", "eligible": True,
+        }  # fmt: skip
+        for turn in (1, 2):
+            at = (ts + turn * _MINUTE / per_minute / 3).isoformat()
+            yield {
+                "interaction_id": f"{name}-{turn}", "turn": turn, "ts": at, **common, "arm": arm, "model": "small", "intent_pred": "fees",
+                "latency_ms": 500, "tokens_in": 300, "tokens_out": 80, "cost_usd": 0.0005, "timed_out": False,
+            }  # fmt: skip
+            yield {
+                "record": "model_call", "call_id": f"m{name}-{turn}", "ts": at, "interaction_id": f"{name}-{turn}", "conversation_id": name,
+                "model": "small", "cost_usd": 0.0005,
+            }  # fmt: skip
+        if number % 3 == 0:
+            rated = f"h{1440 * per_minute - tick * per_minute - number}"  # started a day ago
+            yield {
+                "record": "feedback",
+                "feedback_id": f"f{name}",
+                "ts": ts.isoformat(),
+                "conversation_id": rated,
+                "csat": 4,
+            }
+        if number % 5 == 0:
+            yield {
+                "record": "evaluation", "evaluation_id": f"e{name}", "ts": ts.isoformat(), "interaction_id": f"{name}-1", "conversation_id": name,
+                "name": "groundedness", "label": "grounded", "evaluator": "detector:content", "sampling_rate": 0.1,
+            }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=1))

@@ -1,0 +1,213 @@
+"""Charts are pure: valid Vega-Lite, every one with its unit and baseline, colour only for state, times in UTC, nothing from outside."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import polars as pl
+import pytest
+
+from controlplane.core.estimates import Interval
+from controlplane.core.metrics import METRICS
+from dashboards import charts, frames
+from dashboards.measures import Measure
+from dashboards.theme import DARK, LIGHT, Palette, css, options, palette
+
+T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
+HOURS = [T0 + timedelta(hours=i) for i in range(4)]
+
+
+def measure(**changes: Any) -> Measure:
+    values: dict[str, Any] = {
+        "metric": METRICS["csat"],
+        "treated": 4.2,
+        "control": 4.0,
+        "n_treated": 100,
+        "n_control": 400,
+    }
+    values |= {"mature": 1.0, "maturity": timedelta(0), "difference": Interval(0.2, 0.1, 0.3), "interval": None}
+    return Measure(**{**values, "margin": 0.2, "limit": None, "verdict": "improved", **changes})
+
+
+def points(**more: Any) -> pl.DataFrame:
+    rows = [
+        {"start": start, "arm": arm, "value": 0.2, "low": 0.1, "high": 0.3, "n": 50, **more}
+        for start, arm in product(HOURS, charts.ARMS)
+    ]
+    return pl.DataFrame(rows)
+
+
+def all_charts(colours: Palette) -> dict[str, Any]:
+    spans = pl.DataFrame(
+        {"since": HOURS[:2], "until": HOURS[1:3], "share": [0.05, 0.2], "what": ["a", "b"], "label": ["a", ""]}
+    )
+    marks = pl.DataFrame({"start": HOURS[:1], "label": ["x"], "tone": ["bad"]})
+    evidence = pl.DataFrame({"start": HOURS, "ratio": [1e-6, 0.1, 1.5, 2.0], "fired": [False, False, True, True]})
+    latency = points(quantile="p95", last=True)
+    volume = pl.DataFrame(
+        {"start": HOURS, "until": HOURS, "arm": ["assistant"] * 4, "n": [1] * 4, "bottom": [0] * 4, "top": [1] * 4}
+    )
+    drift = {
+        "column": "c",
+        "ratio": 3.0,
+        "tone": "bad",
+        "verdict": "Drifted",
+        "score": 0.3,
+        "threshold": 0.1,
+        "method": "JS",
+    }
+    limited = measure(metric=METRICS["hallucination_rate"], interval=Interval(0.02, 0.01, 0.03), limit=0.05)
+    return {
+        "share_timeline": charts.share_timeline(spans, marks, colours),
+        "difference": charts.difference(measure(), colours),
+        "against_limit": charts.against_limit(limited, colours),
+        "trend": charts.trend(points(), METRICS["escalation_rate"], HOURS[1:2], colours),
+        "trend without changes": charts.trend(points(), METRICS["csat"], [], colours),
+        "evidence": charts.evidence(evidence, colours),
+        "latency": charts.latency(latency, 4000.0, colours),
+        "latency without objective": charts.latency(latency, None, colours),
+        "rates": charts.rates(points(), 0.05, colours),
+        "volume": charts.volume(volume, colours, 5),
+        "funnel": charts.funnel(pl.DataFrame({"step": ["all"], "n": [5], "label": ["5"]}), colours),
+        "drift_scores": charts.drift_scores(pl.DataFrame([drift]), colours),
+    }
+
+
+SPECS = {
+    (name, colours.name): chart.to_dict() for colours in (LIGHT, DARK) for name, chart in all_charts(colours).items()
+}
+
+
+@pytest.mark.parametrize("key", SPECS, ids=lambda key: "-".join(key))
+def test_every_chart_is_valid_and_names_its_unit(key: tuple[str, str]) -> None:
+    text = json.dumps(SPECS[key])
+    units = (
+        "share",
+        "points",
+        "percent",
+        "ms (log scale)",
+        "evidence / threshold",
+        "conversations",
+        "score / threshold",
+    )
+    assert any(f'"title": "{unit}' in text for unit in units)
+    assert "http" not in text.replace("https://vega.github.io/schema", "")
+
+
+@pytest.mark.parametrize("key", SPECS, ids=lambda key: "-".join(key))
+def test_colours_are_ink_greys_and_states_of_the_palette(key: tuple[str, str]) -> None:
+    colours = palette(key[1])
+    known = {
+        colours.ink,
+        colours.muted,
+        colours.faint,
+        colours.paper,
+        colours.good,
+        colours.wait,
+        colours.bad,
+        "transparent",
+    }
+    assert set(_colours(SPECS[key])) <= known
+
+
+def _colours(node: Any) -> list[str]:
+    found: list[str] = []
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name.lower().endswith("color") or name in ("color", "fill", "stroke", "background"):
+                found += [value] if isinstance(value, str) else []
+            if name == "range" and isinstance(value, list):
+                found += [item for item in value if isinstance(item, str)]
+            found += _colours(value)
+    if isinstance(node, list):
+        found += [colour for item in node for colour in _colours(item)]
+    return found
+
+
+def test_times_are_utc() -> None:
+    for key, spec in SPECS.items():
+        for scale in _named(spec, "scale"):
+            assert scale.get("type") != "time", key
+        if key[0] in ("trend", "latency", "rates", "volume", "evidence", "share_timeline"):
+            assert any(scale.get("type") == "utc" for scale in _named(spec, "scale")), key
+
+
+def _named(node: Any, name: str) -> list[dict[str, Any]]:
+    if isinstance(node, list):
+        return [found for item in node for found in _named(item, name)]
+    if not isinstance(node, dict):
+        return []
+    here = [node[name]] if isinstance(node.get(name), dict) else []
+    return here + [found for value in node.values() for found in _named(value, name)]
+
+
+def test_the_margin_is_drawn_on_the_harmful_side() -> None:
+    def margin(chart: Any) -> float:
+        rows = [row for data in chart.to_dict()["datasets"].values() for row in data]
+        return next(row["margin"] for row in rows if "margin" in row)
+
+    assert margin(charts.difference(measure(), LIGHT)) == -0.2
+    assert margin(charts.difference(measure(metric=METRICS["escalation_rate"], margin=0.02), LIGHT)) == 2.0
+
+
+def test_evidence_frame_is_clamped_and_never_negative() -> None:
+    rows = pl.DataFrame(
+        {
+            "trigger": ["t"] * 4,
+            "start": HOURS,
+            "log_e": [None, -50.0, 7.0, 900.0],
+            "log_threshold": [7.0] * 4,
+            "fired": [False, False, True, True],
+            "n_t": [1] * 4,
+            "n_c": [1] * 4,
+        }
+    )
+    assert frames.evidence(rows, "t")["ratio"].to_list() == pytest.approx([1e-6, 1e-6, 1.0, 100.0])
+
+
+def test_volume_stacks_the_baseline_on_the_assistant() -> None:
+    sums = pl.DataFrame(
+        {
+            "metric": ["traffic_volume"] * 3,
+            "start": [T0] * 3,
+            "arm": ["baseline", "assistant", "unknown"],
+            "n": [80, 20, 5],
+        }
+    )
+    stacked = frames.volume_bins(sums, timedelta(minutes=5))
+    assert stacked.select("arm", "bottom", "top").rows() == [("assistant", 0, 20), ("baseline", 20, 100)]
+
+
+def test_latency_quantiles_come_with_intervals() -> None:
+    histogram = pl.DataFrame(
+        {"start": [T0] * 3, "arm": ["assistant"] * 3, "bucket": [300, 320, 340], "n": [50, 40, 10]}
+    )
+    found = {row["quantile"]: row for row in frames.latency(histogram).to_dicts()}
+    assert found["p50"]["value"] == pytest.approx((1.01 / 0.99) ** 300, rel=0.01)
+    assert found["p95"]["value"] == pytest.approx((1.01 / 0.99) ** 340, rel=0.01)
+    assert all(row["low"] <= row["value"] <= row["high"] for row in found.values())
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=lambda colours: colours.name)
+def test_text_has_enough_contrast(colours: Palette) -> None:
+    pairs = [(colours.ink, colours.paper), (colours.muted, colours.paper), (colours.muted, colours.panel)]
+    pairs += [(colours.good, colours.good_soft), (colours.wait, colours.wait_soft), (colours.bad, colours.bad_soft)]
+    for front, back in pairs:
+        light, dark = sorted((_luminance(front), _luminance(back)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (front, back)
+
+
+def test_the_theme_covers_both_and_asks_nobody() -> None:
+    text = " ".join(options()) + css(LIGHT) + css(DARK)
+    assert "--theme.light.backgroundColor=#ffffff" in text
+    assert "--theme.dark.backgroundColor=#12181f" in text
+    assert "http" not in text
+    assert "@import" not in text
+    assert "url(" not in text
