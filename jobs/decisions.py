@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of
+from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of, resolved
 from controlplane.core.judge import AUTOMATIC
 from controlplane.core.model import Decision, Rollout, TriggerReading
 from controlplane.core.policy import Policy, Trigger
@@ -146,6 +146,8 @@ def opening_alert(
     name = {Event.ROLLBACK: "rollback", Event.HOLD: "hold", Event.DISABLE_EXECUTION: "execution_disabled"}[event]
     labels = {"alertname": name, "release": rollout.release, "rollout_id": rollout.rollout_id, "phase": rollout.phase}
     labels |= {"action": str(event), "trigger": decision.trigger or "freshness"}
+    if event is not Event.ROLLBACK and decision.trigger:
+        labels["category"] = "metric"
     segment = str(decision.evidence.get("segment", "all"))
     return Alert(
         alert_id=f"{incident.incident_id}:opened",
@@ -176,8 +178,13 @@ def _links(dashboard_url: str | None) -> tuple[Link, ...]:
     return () if dashboard_url is None else (Link("Evidence", f"{dashboard_url}/live"),)
 
 
-def verified_commit(incident: IncidentRow, opened: Alert | None, now: datetime, facts: Mapping[str, Any]) -> Commit:
-    """What is written when a cut has been verified: the incident is contained and its message is updated."""
+def verified_commit(
+    incident: IncidentRow, opened: Alert | None, paged: Alert | None, now: datetime, facts: Mapping[str, Any]
+) -> Commit:
+    """What is written when a cut has been verified: the incident is contained and its message is updated.
+
+    `opened` is the incident's first alert, `paged` the alert that the cut was NOT verified, if there was one: it is over now.
+    """
     line = f"cut verified: read-back, {facts['probes']} probes, no assistant exposure since the cut"
     entry = {"at": to_text(now), "actor": AUTOMATIC, "text": line}
     state = "contained" if incident.state in ("open", "acknowledged") else incident.state
@@ -198,6 +205,9 @@ def verified_commit(incident: IncidentRow, opened: Alert | None, now: datetime, 
             done=(*opened.done, line),
         )
         messages = (NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id),)
+    if paged is not None:
+        over = replace(resolved(paged, now, (line,)), alert_id=f"{incident.incident_id}:verified-after-all")
+        messages += (NewMessage(over.alert_id, "resolve", over.to_dict(), incident.incident_id),)
     audit = AuditEntry(AUTOMATIC, "cut_verified", incident.rollout_id, line, dict(facts))
     return Commit(audit=(audit,), incident=after, messages=messages)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TextIO
 
-from alerts.deliver import DeliveryResult, Pauses, Receiver, Result, Rules, deliver_due
+from alerts.deliver import DeliveryResult, Pauses, Receiver, Rules, deliver_due
 from alerts.wiring import Channels, default_rules, receivers_of
 from controlplane.settings import Settings
 from jobs.deps import Deps
@@ -35,6 +35,6 @@ def run(deps: Deps, now: datetime) -> list[DeliveryResult]:
         deps.pauses = Pauses()
     results = deliver_due(deps.state, deps.state, deps.receivers, now, deps.rules, deps.pauses)
     for result in results:
-        if result.result in (Result.SENT, Result.FOUND) and result.incident_id is not None:
-            deps.state.record_alerted(result.incident_id, result.alerted_at or now)
+        if result.alerted_at is not None and result.incident_id is not None:
+            deps.state.record_alerted(result.incident_id, result.alerted_at)
     return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs import evaluate, ingest, notify, rollup, verify
+from jobs import evaluate, inbox, ingest, notify, rollup, verify
 from jobs.deps import Deps
 from jobs.evaluate import Evaluation
 
@@ -22,6 +22,7 @@ class Tick:
 def run(deps: Deps, now: datetime) -> Tick:
     """Each step reads what the step before has committed, so a crash between two of them is caught up by the next heartbeat."""
     counts = ingest.run(deps, now)
+    inbox.run(deps, now)
     rollup.run(deps, now)
     evaluation = evaluate.run(deps, now)
     verify.run(deps, now)

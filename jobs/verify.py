@@ -101,7 +101,8 @@ def _record_verified(deps: Deps, rollout: Rollout, incident: IncidentRow, result
         since = incident.onset_at or incident.detected_at
         window = {"since": utc(since), "until": utc(now)}
         exposed = int(cursor.execute(load("decisions/customers_exposed"), window).fetchall()[0][0])
-    opened = next((item for item in deps.state.outbox() if item.outbox_id == f"{incident.incident_id}:opened"), None)
+    told = {item.outbox_id: Alert.from_dict(item.payload) for item in deps.state.outbox() if item.incident_id}
+    opened, paged = (told.get(f"{incident.incident_id}:{name}") for name in ("opened", "unverified"))
     facts = {"probes": result.probes, "customers_exposed": exposed, "version": rollout.version}
-    commit = verified_commit(incident, None if opened is None else Alert.from_dict(opened.payload), now, facts)
+    commit = verified_commit(incident, opened, paged, now, facts)
     deps.state.record_cut_verified(rollout.rollout_id, commit, now)

@@ -12,6 +12,7 @@ Rules
 
 import hashlib
 import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def fit_temperature(margins: Floats, truth: NDArray[np.int64]) -> float:
 def save(model: IntentModel, path: Path) -> str:
     """Writes the model; returns its sha256, which `load` asks for."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(model.blob)
     partial.replace(path)
     return model.digest

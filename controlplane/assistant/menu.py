@@ -20,6 +20,7 @@ from controlplane.assistant.model import (
     EscalationReason,
     Message,
     Passage,
+    PendingWorkflow,
     Reply,
     ReplyKind,
     SafetyRoute,
@@ -81,7 +82,7 @@ class Menu:
         if routes or choice == "agent":
             return self._hand_over(turn, state, routes)
         if state.pending is not None:
-            return self._continue_workflow(turn, state)
+            return self._continue_workflow(turn, state, state.pending)
         if choice is None:
             return self._match(turn, state)
         kind, _, value = choice.partition(":")
@@ -129,9 +130,7 @@ class Menu:
         intro = NOT_UNDERSTOOD if state.clarifications else WELCOME
         return state, Answer(ReplyKind.MENU, dialogue.numbered(intro, options), options=options)
 
-    def _continue_workflow(self, turn: Turn, state: ConversationState) -> Served:
-        pending = state.pending
-        assert pending is not None
+    def _continue_workflow(self, turn: Turn, state: ConversationState, pending: PendingWorkflow) -> Served:
         if not self._workflows.wants_execution(pending, turn.message):
             return self._after_workflow(turn, state, self._workflows.advance(pending, turn.message))
         draw = turn.draw("bank")

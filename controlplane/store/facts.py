@@ -28,7 +28,15 @@ from controlplane.store.reading import (
     known_format,
     line_batches,
 )
-from controlplane.store.slices import IngestCounts, IngestError, Observer, Origin, SliceStore, nothing
+from controlplane.store.slices import (
+    TRANSACTION_BYTES,
+    IngestCounts,
+    IngestError,
+    Observer,
+    Origin,
+    SliceStore,
+    nothing,
+)
 from controlplane.store.warehouse import Warehouse
 
 __all__ = [
@@ -76,6 +84,7 @@ def ingest_file(
     map: ColumnMap | None = None,
     live: bool = False,
     slice_bytes: int = SLICE_BYTES,
+    transaction_bytes: int = TRANSACTION_BYTES,
     observe: Observer = nothing,
     progress: Callable[[int], None] | None = None,
 ) -> IngestCounts:
@@ -89,7 +98,7 @@ def ingest_file(
     _check_readable(path)
     origin = Origin(source, str(path), f"file/{fingerprint(first_row(path), key):016x}", live)
     total = IngestCounts()
-    with SliceStore(warehouse, now, key, observe) as store:
+    with SliceStore(warehouse, now, key, observe, transaction_bytes) as store:
         for batch in _read_ahead(file_batches(path, key, map, slice_bytes)):
             total += store.store(batch, origin)
             if progress:
@@ -106,6 +115,7 @@ def ingest_landing(
     key: bytes,
     sealed: bool = False,
     slice_bytes: int = SLICE_BYTES,
+    transaction_bytes: int = TRANSACTION_BYTES,
     observe: Observer = nothing,
 ) -> LandingIngest:
     """Store what is new in the landing folder. `sealed` says that no writer will ever finish a torn last line.
@@ -117,7 +127,7 @@ def ingest_landing(
         return LandingIngest(IngestCounts(), 0, None)
     before = _last_batch(warehouse)
     total, slices = IngestCounts(), 0
-    with SliceStore(warehouse, now, key, observe) as store:
+    with SliceStore(warehouse, now, key, observe, transaction_bytes) as store:
         for segment in fresh:
             origin = Origin(segment.source, str(segment.path), segment.key, live=True)
             final = not segment.alive and (sealed or not segment.newest)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,9 @@ from controlplane.ingest.lines import Lines, Reject, cut, fingerprint, oversized
 from controlplane.ingest.reasons import Reason
 from controlplane.ingest.schema import INTERACTION, MAX_RECORD_BYTES, RECORDS
 from controlplane.ingest.values import canonical, plain, typed_record
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 SLICE_BYTES = 32 * 1024 * 1024
 ROWS_AT_ONCE = 20_000
@@ -312,7 +315,7 @@ def _csv_rows(stream: BinaryIO, separator: str, path: Path) -> Iterator[_Row]:
         text.detach()  # or the wrapper would close the stream, which is not its own
 
 
-def _table_rows(reader: "csv._reader", header: list[str], separator: str) -> Iterator[_Row]:
+def _table_rows(reader: "Reader", header: list[str], separator: str) -> Iterator[_Row]:
     while True:
         line = reader.line_num + 1
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.assistant import MENU_SERVICE, ServiceProfile, SqliteBank, build_menu
+from controlplane.simulation.aftermath import AftermathConfig
 from controlplane.simulation.catalogue import scenario
 from controlplane.simulation.review import ReviewConfig
 from controlplane.simulation.service_desk import Expose, Screener
@@ -51,8 +52,9 @@ def make_world(bank: SqliteBank, build: Callable[[str], Screener]) -> MakeWorld:
     """A world that begins with the assistant of a scenario."""
 
     def make(name: str = "healthy", seed: int = SEED, expose: Expose = split, rate: float = 100.0) -> World:
+        soon = AftermathConfig(found_out_minutes=5.0, return_hours=0.2)  # so that a short story sees who comes back
         config = WorldConfig(
-            frozenset({"balance", "fees"}), TrafficConfig(rate), review=ReviewConfig(audit_rate=AUDIT_RATE)
+            frozenset({"balance", "fees"}), TrafficConfig(rate), soon, review=ReviewConfig(audit_rate=AUDIT_RATE)
         )
         menu = build_menu(bank, MENU_SERVICE.seeded(seed))
         return World(seed, config, START, assistant=build(name), menu=menu, expose=expose)

@@ -24,7 +24,7 @@ FIELD_OF = {
 CLEARLY = {  # how much worse than healthy a metric that a scenario names must be
     "escalation_rate": 0.15,
     "csat": 0.3,
-    "contact_rate": 0.003,
+    "contact_rate": 0.02,
     "hallucination_rate": 0.2,
     "misclassification_rate": 0.3,
     "slow_share": 0.35,

@@ -1,0 +1,2 @@
+-- the newest interaction with a time (naive UTC)
+SELECT max(ts) AS newest FROM interactions
