@@ -20,6 +20,7 @@ from dashboards.theme import Palette
 Chart = Any  # Altair ships no types
 
 ARMS = ["assistant", "baseline"]
+NO_DRIFT = 0.05  # of the threshold; smaller scores are drawn there
 _TIME = alt.Axis(title=None, format="%-d %b %H:%M", labelOverlap=True, tickCount=5, labelFlush=True)
 
 
@@ -27,7 +28,7 @@ def share_timeline(spans: pl.DataFrame, marks: pl.DataFrame, colours: Palette) -
     """Share of customers on the assistant over time. spans: since, until, share, what, label. marks: start, label, tone."""
     y = alt.Y(
         "share:Q",
-        title="share of eligible customers",
+        title="share of the phase's audience",
         axis=alt.Axis(format="%", tickCount=5),
         scale=alt.Scale(domainMin=0, nice=True),
     )
@@ -93,7 +94,7 @@ def trend(
     """Both arms over time with their intervals. frame: start, arm, value, low, high."""
     share = metric.unit == "share"
     axis = alt.Axis(format=".0%" if share else "~s", tickCount=4)
-    scale = alt.Scale(zero=share, nice=True, domain=_range(frame, zero=share), clamp=True)
+    scale = alt.Scale(zero=share, nice=True, domain=_range(frame, share), clamp=True)
     layers = _band_and_line(frame, "share" if share else metric.unit, axis, scale, colours)
     if changes:
         rules = alt.Chart(pl.DataFrame({"start": list(changes)}, schema={"start": pl.Datetime("us", "UTC")}))
@@ -122,11 +123,12 @@ def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
 
 def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Chart:
     """p50 and p95 of both arms per hour with their intervals and the objective. frame: start, arm, quantile, value, low, high, last."""
+    drawn = [*frame["value"].to_list(), *([slo_ms] if slo_ms else [])]
     values = [v * 10**power for power in range(1, 6) for v in (1, 2, 5)]
     y = alt.Y(
         "value:Q",
         title="ms (log scale)",
-        scale=alt.Scale(type="log", nice=True),
+        scale=alt.Scale(type="log", nice=False, domain=[0.8 * min(drawn), 1.25 * max(drawn)], clamp=True),
         axis=alt.Axis(values=values, format="~s", labelOverlap=True),
     )
     colour = _arm_colour(colours)
@@ -185,12 +187,13 @@ def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
 def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
     """Each column's score as a multiple of its threshold. frame: column, ratio, tone, verdict, score, threshold, method."""
     order = frame["column"].to_list()
-    reach = max(2.0, *frame["ratio"].to_list()) * 1.08
+    reach = max(2.0, *frame["ratio"].to_list()) * 1.3
     y = alt.Y("column:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, ticks=False))
-    scale = alt.Scale(domain=[0, reach], nice=False)
-    x = alt.X("ratio:Q", title="score / threshold", scale=scale, axis=alt.Axis(tickCount=6))
-    base = alt.Chart(frame.with_columns(zero=pl.lit(0.0))).encode(y=y)
-    stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2="zero:Q")
+    scale = alt.Scale(type="log", domain=[NO_DRIFT, reach], nice=False, clamp=True)
+    axis = alt.Axis(values=[0.1, 0.3, 1, 3, 10, 30], format="~g")
+    x = alt.X("ratio:Q", title="score / threshold (log scale)", scale=scale, axis=axis)
+    base = alt.Chart(frame.with_columns(pl.col("ratio").clip(NO_DRIFT), none=pl.lit(NO_DRIFT))).encode(y=y)
+    stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2="none:Q")
     dots = base.mark_point(filled=True, size=95, opacity=1)
     shown = dots.encode(x="ratio:Q", color=_state_colour("tone", colours), tooltip=_tips(frame.drop("tone")))
     limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
@@ -198,19 +201,26 @@ def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
 
 
 def _band_and_line(frame: pl.DataFrame, title: str, axis: Any, scale: Any, colours: Palette) -> list[Chart]:
-    base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours))
+    base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours), detail="run:N")
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2="high:Q")
-    line = base.mark_line(strokeWidth=2).encode(
-        y=alt.Y("value:Q", title=title), strokeDash=_arm_dash(), tooltip=_tips(frame)
-    )
-    return [band, line]
+    y = alt.Y("value:Q", title=title)
+    line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=_arm_dash(), tooltip=_tips(frame.drop("run")))
+    alone = frame.filter(pl.len().over("arm", "run") == 1)
+    if alone.is_empty():
+        return [band, line]
+    dots = alt.Chart(alone).mark_point(filled=True, size=22, opacity=1)
+    return [
+        band,
+        line,
+        dots.encode(x=_time("start"), y=y, color=_arm_colour(colours), tooltip=_tips(alone.drop("run"))),
+    ]
 
 
-def _range(frame: pl.DataFrame, zero: bool) -> list[float]:
+def _range(frame: pl.DataFrame, share: bool) -> list[float]:
     """The range of the axis: that of the values with some room, so that one wide interval does not flatten everything."""
     low, high = (float(v) for v in (frame["value"].to_numpy().min(), frame["value"].to_numpy().max()))
     room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0
-    return [0.0 if zero else low - room, high + room]
+    return [0.0, min(high + room, 1.0)] if share else [low - room, high + room]
 
 
 def _limit(value: float, label: str, colours: Palette) -> list[Chart]:

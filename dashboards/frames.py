@@ -11,6 +11,7 @@ import polars as pl
 
 from controlplane.core.estimates import Interval, Sums, quantile, wilson
 from controlplane.core.metrics import Metric
+from controlplane.core.policy import Policy
 from dashboards.answers import Span
 from dashboards.measures import RATES
 from dashboards.values import State
@@ -19,6 +20,8 @@ from dashboards.words import count_text, percent, trigger_title
 Z95 = 1.959963984540054
 UTC_TIME = pl.Datetime("us", "UTC")
 ROOM_FOR_LABEL = 9
+GAP = 3
+AUDIENCES = {"employees": " of employees", "low_risk": " of low-risk", "eligible": ""}
 POINT: dict[str, Any] = {
     "start": UTC_TIME,
     "arm": pl.String,
@@ -30,16 +33,20 @@ POINT: dict[str, Any] = {
 FLOOR, CEILING = 1e-6, 100.0
 
 
-def trend(sums: pl.DataFrame, metric: Metric) -> pl.DataFrame:
-    """start, arm, value, low, high, n of one metric: Wilson intervals for rates, normal ones for means; empty bins are left out."""
+def trend(sums: pl.DataFrame, metric: Metric, width: timedelta) -> pl.DataFrame:
+    """start, arm, value, low, high, n, run of one metric: Wilson intervals for rates, normal ones for means.
+
+    Empty bins are left out, and a line breaks where more than `GAP` bins are missing: a new run begins.
+    """
     rows = []
     for row in sums.filter(pl.col("metric") == metric.name).to_dicts():
         found = _interval(metric, row)
         if found is not None:
             values = {"value": found.estimate, "low": found.low, "high": found.high}
             rows.append({"start": row["start"], "arm": row["arm"], "n": row["n"], **values})
-    known = [row for row in rows if row["arm"] in ("assistant", "baseline")]
-    return pl.DataFrame(known, schema=POINT)
+    known = pl.DataFrame([row for row in rows if row["arm"] in ("assistant", "baseline")], schema=POINT)
+    gap = (pl.col("start").diff().over("arm") > GAP * width).fill_null(False)
+    return known.sort("arm", "start").with_columns(run=gap.cum_sum().over("arm"))
 
 
 def _interval(metric: Metric, row: dict[str, float]) -> Interval | None:
@@ -52,7 +59,7 @@ def _interval(metric: Metric, row: dict[str, float]) -> Interval | None:
     return Interval(sums.mean * metric.scale, (sums.mean - half) * metric.scale, (sums.mean + half) * metric.scale)
 
 
-def share_spans(spans: Iterable[Span], baseline: str) -> pl.DataFrame:
+def share_spans(spans: Iterable[Span], policy: Policy | None, baseline: str) -> pl.DataFrame:
     """since, until, share, what, label of every stage span; the label only where there is room for it."""
     schema: dict[str, Any] = {
         "since": UTC_TIME,
@@ -62,11 +69,13 @@ def share_spans(spans: Iterable[Span], baseline: str) -> pl.DataFrame:
         "label": pl.String,
     }
     known = list(spans)
-    whole = (known[-1].until - known[0].since) / ROOM_FOR_LABEL if known else timedelta(0)
+    audiences = {phase.name: AUDIENCES.get(phase.audience, "") for phase in policy.phases} if policy else {}
+    room = (known[-1].until - known[0].since) / ROOM_FOR_LABEL if known else timedelta(0)
     rows = []
     for span in known:
-        what = f"{span.release} {span.phase} {percent(span.share)}" if span.exposed else f"{baseline} only"
-        label = what if span.until - span.since >= whole else ""
+        served = f"{span.release} {span.phase} {percent(span.share)}{audiences.get(span.phase, '')}"
+        what = served if span.exposed else f"{baseline} only"
+        label = what if span.until - span.since >= room else ""
         rows.append({"since": span.since, "until": span.until, "share": span.share, "what": what, "label": label})
     return pl.DataFrame(rows, schema=schema)
 

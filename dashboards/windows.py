@@ -8,7 +8,7 @@ from dashboards.answers import Span, history
 from dashboards.values import State
 
 STAGE, RELEASE, DAY, WEEK = "This stage", "This release", "Last 24 h", "Last 7 days"
-REVIEW = (RELEASE, STAGE, DAY, WEEK)
+REVIEW = (WEEK, DAY, RELEASE, STAGE)
 LIVE = {"1 h": timedelta(hours=1), "6 h": timedelta(hours=6), "24 h": timedelta(hours=24), "48 h": timedelta(hours=48)}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from alerts.model import Alert, Severity, Times
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.gates import GateResult
+from controlplane.core.incident import IllegalIncidentEvent, IncidentEvent, IncidentState, advance
 from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.core.policy import Policy
 from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransition, apply, start
@@ -52,6 +53,10 @@ def start_release(
         )
     if current is not None:
         _need_closed_incidents(state, current)
+    if hash_ in state.rolled_back():
+        raise Refused(
+            f"artefacts {hash_[:12]} were rolled back before, as {state.rolled_back()[hash_]}: a restart needs other artefacts"
+        )
     state.register_policy(policy.hash, policy.name, policy.text, now)
     state.register_release(release, hash_, artefacts, author, now)
     rollout_id = f"{release}-{hash_[:8]}"
@@ -72,7 +77,12 @@ def start_release(
         actor, str(change.event), rollout_id, change.reason, {"release_hash": hash_, "artefacts": dict(artefacts)}
     )
     expected = 0 if current is None else current.version
-    state.commit(Commit(rollout=after, expected_version=expected, stage_event=str(change.event), audit=(audit,)), now)
+    try:
+        state.commit(
+            Commit(rollout=after, expected_version=expected, stage_event=str(change.event), audit=(audit,)), now
+        )
+    except LostRace as error:
+        raise Refused(f"{error}: look at `controlplane status` and try again") from None
     return after
 
 
@@ -181,8 +191,17 @@ def incident_event(
     state: StateWriter, incident_id: str, target: str, actor: str, reason: str, now: datetime
 ) -> IncidentRow:
     """Move an incident along its table with a reason. Raises Refused for an unknown id or an event that it does not take."""
-    from controlplane.core.incident import IllegalIncidentEvent, IncidentEvent, IncidentState, advance
+    for _ in range(ATTEMPTS):
+        try:
+            return _incident_event(state, incident_id, target, actor, reason, now)
+        except LostRace:
+            continue
+    raise Refused(f"incident {incident_id} kept changing while this was tried: try again")
 
+
+def _incident_event(
+    state: StateWriter, incident_id: str, target: str, actor: str, reason: str, now: datetime
+) -> IncidentRow:
     found = next((row for row in state.incidents() if row.incident_id == incident_id), None)
     if found is None:
         raise Refused(f"there is no incident {incident_id!r}: `controlplane incident list` shows them")

@@ -11,7 +11,7 @@ from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, re
 from controlplane.core.judge import AUTOMATIC
 from controlplane.core.model import Decision, Rollout, TriggerReading
 from controlplane.core.policy import Policy, Trigger
-from controlplane.core.rollout import ActorKind, Change, Event, apply
+from controlplane.core.rollout import ActorKind, Change, Event, apply, history_name
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
 
 _SEVERITY = {Event.ROLLBACK: Severity.CRITICAL, Event.DISABLE_EXECUTION: Severity.ERROR, Event.HOLD: Severity.WARNING}
@@ -78,7 +78,7 @@ def automatic_commit(
         "evidence": decision.evidence,
     }
     audit = AuditEntry(AUTOMATIC, str(event), rollout.rollout_id, decision.reason, payload)
-    stage_event = str(event)
+    stage_event = history_name(event, ActorKind.AUTOMATIC)
     if event is Event.RESUME:
         return Commit(rollout=after, expected_version=rollout.version, stage_event=stage_event, audit=(audit,)), after
     incident = _incident(event, decision, rollout, fired, exposed)

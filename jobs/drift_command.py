@@ -34,7 +34,7 @@ def drift_command(home: str | None, hours: float, now: datetime) -> dict[str, An
         outcome = run(deps, now, reference, current)
     return {
         "artefact": outcome.artefact_id,
-        "columns": [column for column in outcome.result.to_dict().get("columns", [])],
+        "columns": list(outcome.result.to_dict().get("columns", [])),
         "drifted": list(outcome.result.drifted),
         "report": None if outcome.report_error else str(outcome.folder / "report.html"),
         "report_error": outcome.report_error,

@@ -15,12 +15,12 @@ from itertools import groupby
 from typing import Any
 
 from controlplane.core import judge
-from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, spans
+from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, let_go, spans
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
 from controlplane.core.model import BlockCounts, Decision, Rollout, TriggerReading
 from controlplane.core.policy import Certificate, Policy, Trigger
 from controlplane.core.rollout import Event
-from controlplane.core.triggers import ALL, CertificateStanding, CountKey, last_block, step_lane
+from controlplane.core.triggers import ALL, CertificateStanding, CountKey, last_block, latched_beyond_page, step_lane
 from controlplane.store.block_counts import CountSpec, block_counts
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
@@ -78,9 +78,16 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
         _close_units(deps, rollout, history, mark)
         for lane in lanes(deps.policy):
             _close_lane(deps, rollout, lane, history, mark, closing)
-    decision = judge.decide(rollout, deps.policy, closing.readings, fresh=fresh, now=now)
+    latched = any(latched_beyond_page(deps.policy, state) for state in _states(deps, rollout, closing))
+    decision = judge.decide(rollout, deps.policy, closing.readings, fresh=fresh, now=now, latched=latched)
     after = _record(deps, rollout, closing, decision, now)
     return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger))
+
+
+def _states(deps: Deps, rollout: Rollout, closing: _Closing) -> list[dict[str, Any]]:
+    """The lanes' states after this run."""
+    stored = deps.state.lanes(rollout.rollout_id) | {lane.lane: lane for lane in closing.lanes}
+    return [lane.state for lane in stored.values()]
 
 
 def is_fresh(policy: Policy, rollout: Rollout, mark: datetime | None, now: datetime) -> bool:
@@ -118,12 +125,12 @@ def _close_lane(
 ) -> None:
     stored = deps.state.lanes(rollout.rollout_id).get(lane.key)
     state: dict[str, Any] = {} if stored is None else stored.state
-    blocks = closable(history, lane, last_block(state), mark)
+    blocks, released = closable(history, lane, last_block(state), mark), let_go(history)
     for _, group in groupby(blocks, key=lambda block: block.stage_version):
         of_span = list(group)
         counts = _counts(deps, rollout, lane, of_span)
         for block in of_span:
-            step = step_lane(deps.policy, lane, state, block, counts[block.start])
+            step = step_lane(deps.policy, lane, state, block, counts[block.start], released)
             state = {**step.state, "standings": {item.name: _standing_json(item) for item in step.standings}}
             closing.readings.extend(step.readings)
             closing.ledger.append(_ledger_entry(deps, rollout, lane, block, counts[block.start], step.readings))
@@ -187,9 +194,10 @@ def _ledger_entry(
     lane: Lane,
     block: Block,
     counts: dict[CountKey, BlockCounts],
-    readings: Iterable[TriggerReading],
+    readings: Sequence[TriggerReading],
 ) -> LedgerEntry:
-    rows = [counts_json(name, found) | {"segment": segment} for (name, segment), found in counts.items()]
+    used = counts | {(reading.trigger, reading.segment): reading.counts for reading in readings}
+    rows = [counts_json(name, found) | {"segment": segment} for (name, segment), found in used.items()]
     return LedgerEntry(
         rollout_id=rollout.rollout_id,
         policy_hash=deps.policy.hash,

@@ -23,8 +23,9 @@ ON_CALL = "Kim (simulated on-call)"
 MINUTE = timedelta(minutes=1)
 AFTER_CUT = timedelta(seconds=10)
 BAD_CHANGE_AFTER = timedelta(minutes=12)  # into the 50 % stage
-REPAIR_TAKES = timedelta(minutes=20)
+REPAIR_TAKES = timedelta(minutes=6)
 LONGEST = timedelta(hours=8)
+EXPECTED = timedelta(minutes=110)
 
 
 class World(Protocol):
@@ -99,7 +100,7 @@ class Story:
             self._repair()
             self._start(self.fixed)
             self._until(lambda r: r.phase != "internal" or r.state is not RolloutState.RUNNING, begin)
-            self._for(10)
+            self._for(5)
         elif self.healthy:
             self._until(lambda r: r.state is not RolloutState.RUNNING, begin)
             self._for(10)
@@ -141,7 +142,7 @@ class Story:
     def _until(self, reached: Callable[[Rollout], bool], begin: datetime) -> None:
         while not reached(self._rollout()) and self.clock.now - begin < LONGEST:
             self.step()
-            self.progress(self._where(), (self.clock.now - begin) / timedelta(hours=4))
+            self.progress(self._where(), (self.clock.now - begin) / EXPECTED)
 
     def _for(self, minutes: int) -> None:
         for _ in range(minutes):

@@ -339,7 +339,7 @@ def _judged(column: ColumnDrift, settings: DriftSettings) -> ColumnDrift:
         return replace(_verdict(column, Verdict.FAIL, reason, Problem.MORE_MISSING), drifted=moved)
     note = _note(column)
     if usable < settings.min_rows:
-        reason = f"{measured}, but only {usable:.0f} rows have a value; {settings.min_rows} are needed{note}"
+        reason = f"{measured}, but only {usable:.0f} usable rows, {settings.min_rows} are needed{note}"
         return _verdict(column, Verdict.INCONCLUSIVE, reason, column.problem)
     if column.score < column.threshold:
         return _verdict(column, Verdict.PASS, measured + note, column.problem)

@@ -64,10 +64,10 @@ class Menu:
 
     def respond(self, state: ConversationState, message: Message) -> tuple[ConversationState, Reply]:
         """Answers one message."""
-        turn = Turn(message, self._service, self._clock)
+        turn = Turn(message, self._service, self._clock, answered_by=MENU_MODEL)
         state, answer = self._serve(turn, replace(state, turns=state.turns + 1))
         answer.text = safety.check_output(answer.text)
-        return replace(state, last_intent=turn.intent or state.last_intent), turn.finish(answer, MENU_MODEL)
+        return replace(state, last_intent=turn.intent or state.last_intent), turn.finish(answer)
 
     def _serve(self, turn: Turn, state: ConversationState) -> Served:
         draw = turn.draw("request")

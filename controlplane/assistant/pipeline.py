@@ -197,8 +197,10 @@ class Assistant:
         generator, now = self._parts.generator, turn.message.ts
         generation = None
         if self._breaker.allow(now):
-            generation, error = self._call_model(turn, generator, request)
-            self._breaker.record(generation is not None, now)
+            try:
+                generation, error = self._call_model(turn, generator, request)
+            finally:
+                self._breaker.record(generation is not None, now)
             turn.step("generation", error or "answered", "fall_back" if error else "continue", generator.model)
         else:
             turn.step("generation", "breaker_open", "fall_back", generator.model)
@@ -232,6 +234,7 @@ class Assistant:
             request = GenerationRequest(turn.message.interaction_id, self._parts.prompt, question, passages)
             generation = self._fallback.generate(request)
             judged = groundedness.score(generation.text, passages)
+        turn.answered_by = generation.model
         sources = generation.sources or tuple(passage.id for passage in passages)
         return Answer(ReplyKind.ANSWER, generation.text, sources=sources, grounded=judged.score)
 

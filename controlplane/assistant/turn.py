@@ -65,13 +65,17 @@ class Answer:
 
 @dataclass(slots=True)
 class Turn:
-    """One request under way. `clock` gives seconds; `service` is None where real time decides."""
+    """One request under way. `clock` gives seconds; `service` is None where real time decides.
+
+    `answered_by` is the model that wrote what the customer gets, `NO_MODEL` where rules and workflows did.
+    """
 
     message: Message
     service: ServiceProfile | None
     clock: Callable[[], float]
     intent: str | None = None
     confidence: float | None = None
+    answered_by: str = NO_MODEL
     steps: list[StepVerdict] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
     dependency_calls: list[DependencyCall] = field(default_factory=list)
@@ -149,11 +153,10 @@ class Turn:
             )
         )
 
-    def finish(self, answer: Answer, model: str = NO_MODEL) -> Reply:
+    def finish(self, answer: Answer) -> Reply:
         """The decision record."""
         measured = (self.clock() - self._started) * 1000
         costs = [call.cost_usd for call in self.model_calls]
-        answered = [call.model for call in self.model_calls if call.error_type is None]
         return Reply(
             interaction_id=self.message.interaction_id,
             kind=answer.kind,
@@ -167,7 +170,7 @@ class Turn:
             workflow_status=answer.workflow_status,
             sources=answer.sources,
             options=answer.options,
-            model=answered[-1] if answered else model,
+            model=self.answered_by,
             tokens_in=sum(call.tokens_in for call in self.model_calls),
             tokens_cached=sum(call.tokens_cached for call in self.model_calls),
             tokens_out=sum(call.tokens_out for call in self.model_calls),

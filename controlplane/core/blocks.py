@@ -17,6 +17,7 @@ from itertools import pairwise
 from controlplane.core.model import RolloutState
 from controlplane.core.policy import Certificate, Policy, Trigger
 
+MARKERS = ("deploy", "resume", "enable_execution")
 SHARE_EVENTS = frozenset({"start", "promote", "rollback", "restart"})
 
 
@@ -61,6 +62,21 @@ class Block:
     starts_stage: bool
     deploys: int = 0
     resumes: int = 0
+    enables: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """When a person last resumed the rollout, and last switched execution on again, as known when a block closes."""
+
+    resumed_at: datetime | None = None
+    enabled_at: datetime | None = None
+
+
+def let_go(history: Sequence[StageEvent]) -> LetGo:
+    """The newest resumption and switching on in a rollout's history."""
+    newest = {row.event: row.started_at for row in history}
+    return LetGo(newest.get("resume"), newest.get("enable_execution"))
 
 
 def lanes(policy: Policy) -> tuple[Lane, ...]:
@@ -98,10 +114,10 @@ def closable(
 ) -> list[Block]:
     """Blocks of `lane` behind its `last` closed one that may close at `watermark`, oldest first, at most `limit`.
 
-    A marker (deploy, resumption) belongs to the first block that opens at or after it: it is never back-dated, because a weight must be known
-    before the block it is spent on.
+    A marker (deploy, a person's resumption or switching on of execution) belongs to the first block that opens at or after it:
+    it is never back-dated, because a weight must be known before the block it is spent on.
     """
-    marks = [row for row in history if row.event in ("deploy", "resume")]
+    marks = [row for row in history if row.event in MARKERS]
     blocks: list[Block] = []
     for span in spans(history):
         start = span.start if last is None else max(span.start, last.end)
@@ -114,7 +130,7 @@ def closable(
                 row.event for row in marks if row.started_at <= start and (opened is None or row.started_at > opened)
             ]
             starts_stage = last is None or last.stage_version != span.version
-            last = Block(start, end, span.version, starts_stage, known.count("deploy"), known.count("resume"))
+            last = Block(start, end, span.version, starts_stage, *(known.count(name) for name in MARKERS))
             blocks.append(last)
             start = end
     return blocks

@@ -29,9 +29,18 @@ def strictest(readings: Sequence[TriggerReading]) -> TriggerReading | None:
 
 
 def decide(
-    rollout: Rollout, policy: Policy, readings: Sequence[TriggerReading], *, fresh: bool, now: datetime
+    rollout: Rollout,
+    policy: Policy,
+    readings: Sequence[TriggerReading],
+    *,
+    fresh: bool,
+    now: datetime,
+    latched: bool = False,
 ) -> Decision | None:
-    """What the automatic actor does now, or None. `readings` are those of the blocks that closed since the last decision."""
+    """What the automatic actor does now, or None. `readings` are those of the blocks that closed since the last decision.
+
+    `latched`: a stream that asks for more than a page has fired before and no person has let go of it.
+    """
     if rollout.state is RolloutState.ROLLED_BACK:
         return None
     leading = strictest([reading for reading in readings if _changes(rollout, reading.action)])
@@ -45,7 +54,7 @@ def decide(
             trigger=leading.trigger,
             evidence={"log_e": leading.log_e, "log_threshold": leading.log_threshold, "segment": leading.segment},
         )
-    harmful = any(reading.fired and reading.action is not Action.PAGE for reading in readings)
+    harmful = latched or any(reading.fired and reading.action is not Action.PAGE for reading in readings)
     return _freshness(rollout, policy, fresh, harmful, now)
 
 
@@ -62,10 +71,14 @@ def _changes(rollout: Rollout, action: Action) -> bool:
             return False
 
 
+def stale_reason(policy: Policy) -> str:
+    """The reason of a hold for stale data; a person's hold never has exactly this one."""
+    return f"{STALE}: no record for more than {policy.watch.freshness_seconds} s"
+
+
 def _freshness(rollout: Rollout, policy: Policy, fresh: bool, harmful: bool, now: datetime) -> Decision | None:
     if not fresh and rollout.state in (RolloutState.RUNNING, RolloutState.COMPLETE):
-        limit = policy.watch.freshness_seconds
-        return Decision("hold", AUTOMATIC, f"{STALE}: no record for more than {limit} s", now, policy.hash)
-    if fresh and not harmful and rollout.state is RolloutState.HELD and rollout.reason.startswith(STALE):
+        return Decision("hold", AUTOMATIC, stale_reason(policy), now, policy.hash)
+    if fresh and not harmful and rollout.state is RolloutState.HELD and rollout.reason == stale_reason(policy):
         return Decision("resume", AUTOMATIC, "data is fresh again", now, policy.hash)
     return None

@@ -71,6 +71,14 @@ TRANSITIONS: dict[tuple[RolloutState, Event], tuple[RolloutState, frozenset[Acto
 PRECEDENCE: tuple[Event, ...] = (Event.ROLLBACK, Event.DISABLE_EXECUTION, Event.HOLD, Event.RESUME, Event.PROMOTE)
 
 
+AUTO_RESUME = "auto_resume"
+
+
+def history_name(event: Event, actor: ActorKind) -> str:
+    """What the history calls an event. Only a person's resumption lets go of what has fired, so the machine's has its own name."""
+    return AUTO_RESUME if event is Event.RESUME and actor is ActorKind.AUTOMATIC else str(event)
+
+
 class IllegalTransition(ValueError):
     """The event is not allowed in this state, or not from this kind of actor; nothing has changed."""
 

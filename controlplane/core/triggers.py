@@ -5,8 +5,10 @@ A lane's state is a plain dictionary, one entry per stream, so it can be stored 
 streams that have fired (a latch: what counts is that a block was at or over the threshold, not what the evidence is now).
 
 Certificates restart at each stage start and deploy. Detectors never do, with one exception: when a person resumes a held
-rollout, the streams that had fired begin again from no evidence with the weight of a restart. Giving evidence up only lowers
-R, so R plus the unspent weight stays a supermartingale and the error budget holds.
+rollout (or switches execution on again, for the triggers that switch it off), the streams that had fired begin again from no
+evidence with the weight of a restart, at the first block that opens behind it. Until then their blocks that had opened before
+are void (e = 1): their harm is what the person has just let go of. Giving evidence up only lowers R, so R plus the unspent
+weight stays a supermartingale and the error budget holds.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
-from controlplane.core.blocks import Block, Lane
+from controlplane.core.blocks import Block, Lane, LetGo
 from controlplane.core.evidence import (
     CertificateSpec,
     CertificateState,
@@ -29,10 +31,12 @@ from controlplane.core.evidence import (
     certificate,
     step,
 )
-from controlplane.core.model import BlockCounts, TriggerReading, Verdict
+from controlplane.core.model import Action, BlockCounts, TriggerReading, Verdict
 from controlplane.core.policy import Certificate, Policy, Trigger
 
 ALL = "all"
+NOTHING_LET_GO = LetGo()
+VOID = "void: a person has let go of what this block may hold"
 CountKey = tuple[str, str]  # (trigger or certificate name, segment)
 
 
@@ -74,20 +78,35 @@ def to_counts(counts: BlockCounts) -> Counts:
 
 
 def step_lane(
-    policy: Policy, lane: Lane, state: Mapping[str, Any], block: Block, counts: Mapping[CountKey, BlockCounts]
+    policy: Policy,
+    lane: Lane,
+    state: Mapping[str, Any],
+    block: Block,
+    counts: Mapping[CountKey, BlockCounts],
+    released: LetGo = NOTHING_LET_GO,
 ) -> LaneStep:
-    """Read one closed block with every stream of the lane. Missing counts are a fault of the caller (KeyError)."""
+    """Read one closed block with every stream of the lane. Missing counts are a fault of the caller (KeyError).
+
+    `released` is what people had let go of when the block closed; the counts in the readings are those that were used.
+    """
     after = dict(state)
-    latched = set() if block.resumes else set(state.get("fired", ()))
-    given_up = set(state.get("fired", ())) if block.resumes else set()
+    latched = set(state.get("fired", ()))
     readings: list[TriggerReading] = []
     for trigger in lane.triggers:
         for segment in (ALL, *policy.watch.segments):
             key = f"trigger:{trigger.name}|{segment}"
+            give_up = key in latched and _is_let_go_by(trigger, block)
+            latched -= {key} if give_up else set()
             found = counts[trigger.name, segment]
-            after[key], reading = _step_trigger(policy, trigger, segment, state.get(key), block, found, key in given_up)
-            readings.append(reading)
-            if reading.fired:
+            void = key in latched and _is_void(trigger, block, released)
+            used = (
+                BlockCounts(found.metric, segment, found.start, found.span_seconds, last_batch=found.last_batch)
+                if void
+                else found
+            )
+            after[key], reading = _step_trigger(policy, trigger, segment, state.get(key), block, used, give_up)
+            readings.append(replace(reading, fired=False, verdict=Verdict.NO_DATA, reason=VOID) if void else reading)
+            if reading.fired and not void:
                 latched.add(key)
     standings = []
     for item in lane.certificates:
@@ -97,6 +116,26 @@ def step_lane(
     after["fired"] = sorted(latched)
     after["last"] = {"start": block.start.isoformat(), "end": block.end.isoformat(), "version": block.stage_version}
     return LaneStep(after, tuple(readings), tuple(standings))
+
+
+def _is_let_go_by(trigger: Trigger, block: Block) -> bool:
+    """Whether the block is the first behind an act of a person that lets go of this trigger's evidence."""
+    return bool(block.resumes or (block.enables and trigger.action is Action.DISABLE_EXECUTION))
+
+
+def _is_void(trigger: Trigger, block: Block, released: LetGo) -> bool:
+    """Whether a person let go of this trigger after the block had opened: what it holds was known, or seen, by then."""
+    moments = [released.resumed_at]
+    if trigger.action is Action.DISABLE_EXECUTION:
+        moments.append(released.enabled_at)
+    return any(moment is not None and moment > block.start for moment in moments)
+
+
+def latched_beyond_page(policy: Policy, state: Mapping[str, Any]) -> bool:
+    """Whether a stream of a lane that asks for more than a page has fired and was not let go of."""
+    mild = {trigger.name for trigger in policy.triggers if trigger.action is Action.PAGE}
+    fired: list[str] = list(state.get("fired", ()))
+    return any(key.removeprefix("trigger:").rsplit("|", 1)[0] not in mild for key in fired)
 
 
 def last_block(state: Mapping[str, Any]) -> Block | None:

@@ -53,7 +53,7 @@ class FencedOff(RuntimeError):
 
 
 def _engine(url: str, *, writer: bool) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
@@ -163,6 +163,13 @@ class StateReader:
     def has_fired(self, rollout_id: str) -> bool:
         """Latch: whether any stream of the rollout has fired since a person last resumed it."""
         return any(lane.state.get("fired") for lane in self.lanes(rollout_id).values())
+
+    def rolled_back(self) -> dict[str, str]:
+        """Label by artefact hash of every release that was ever rolled back."""
+        c = t.stages.c
+        ids = select(c.rollout_id).where(c.event == "rollback")
+        rows = self._rows(select(t.rollouts).where(t.rollouts.c.rollout_id.in_(ids)))
+        return {str(row.release_hash): str(row.release) for row in rows}
 
     def author(self, release_hash: str) -> str | None:
         """Who registered a release; that person's approval does not count."""

@@ -6,6 +6,7 @@ the hash chains are read here, inside that transaction, so two writers can never
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -129,7 +130,10 @@ def upsert_incident(connection: Connection, incident: IncidentRow) -> None:
         moment = getattr(incident, name)
         values[name] = None if moment is None else to_text(moment)
     values |= {"evidence": canonical(incident.evidence), "timeline": canonical(list(incident.timeline))}
-    if connection.execute(select(c.state).where(c.incident_id == incident.incident_id)).first() is None:
+    row = connection.execute(select(c.timeline).where(c.incident_id == incident.incident_id)).first()
+    if row is not None and json.loads(row.timeline) != list(incident.timeline)[: len(json.loads(row.timeline))]:
+        raise LostRace(f"incident {incident.incident_id} has changed since it was read")
+    if row is None:
         connection.execute(insert(t.incidents).values(incident_id=incident.incident_id, **values))
     else:
         connection.execute(update(t.incidents).where(c.incident_id == incident.incident_id).values(**values))

@@ -144,12 +144,18 @@ def _table(columns: list[dict[str, Any]]) -> None:
             "\u2013" if row["corrected_p"] is None else f"{row['corrected_p']:.2g}",
             f"{row['reference_rows']:,}",
             f"{row['current_rows']:,}",
-            escape(row["reason"]),
+            escape(_why(row)),
         )
         for row in columns
     ]
     head = ("Column", "Verdict", "Method", "Score", "Threshold", "p (Holm)", "Reference rows", "Current rows", "Why")
     ui.table(head, rows, numeric=(3, 4, 5, 6, 7))
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """The reason without the score and threshold that have columns of their own."""
+    measured = f"{row['method']} {row['score']:.3f}, threshold {row['threshold']:g}" if row["score"] is not None else ""
+    return str(row["reason"]).removeprefix(measured).lstrip(";, ").removeprefix("but ")
 
 
 def _evidently(now: View, report: DriftReport) -> None:

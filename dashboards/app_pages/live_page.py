@@ -289,11 +289,12 @@ def _latency(now: View, since: datetime, until: datetime) -> None:
 
 
 def _failures(now: View, since: datetime, until: datetime) -> None:
-    sums = data.trend(*now.at, FAILURES, since, until, data.bin_for(until - since, bins=12))
+    width = data.bin_for(until - since, bins=12)
+    sums = data.trend(*now.at, FAILURES, since, until, width)
     grid = st.grid(columns=4, min_column_width=230, key="grid_failures")
     for name in FAILURES:
         metric = METRICS[name]
-        points = frames.trend(sums, metric)
+        points = frames.trend(sums, metric, timedelta(seconds=width))
         with grid.cell():
             st.html(ui.head(metric.title))
             if points.is_empty():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 
 import polars as pl
@@ -68,8 +68,8 @@ def _why(now: View, answer: answers.Answer) -> None:
 
 
 def _window_choice() -> str:
-    asked = st.query_params.get("window", windows.RELEASE)
-    start = asked if asked in windows.REVIEW else windows.RELEASE
+    asked = st.query_params.get("window", windows.WEEK)
+    start = asked if asked in windows.REVIEW else windows.WEEK
     choice = st.segmented_control("Window", windows.REVIEW, default=start, required=True, key="review_window")
     st.query_params["window"] = choice
     return choice
@@ -158,7 +158,7 @@ def _timeline(now: View) -> None:
     spans = answers.history(now.state)
     ui.section(
         "What happened",
-        "Share of eligible customers on the assistant; triangles: incidents, holds and known changes. Times in UTC.",
+        "Share of each phase's audience on the assistant; triangles: incidents, holds and known changes. Times in UTC.",
     )
     if not spans:
         ui.empty(
@@ -167,14 +167,19 @@ def _timeline(now: View) -> None:
         )
         return
     chart = charts.share_timeline(
-        frames.share_spans(spans, now.baseline), frames.marks(now.state, spans[0].since), now.colours
+        frames.share_spans(spans, now.state.policy, now.baseline), frames.marks(now.state, spans[0].since), now.colours
     )
     said = "; ".join(f"{stamp(span.since)[:16]} {span.phase} {percent(span.share)}" for span in spans)
     ui.figure(chart, f"Share over time: {said}", "timeline")
     ui.table(
         ("When", "What", "Who", "Why"),
         [
-            (ui.when(row.moment, now.state.meta.now), escape(row.event), escape(row.actor), escape(row.reason))
+            (
+                ui.when(row.moment, now.state.meta.now),
+                escape(row.event.replace("_", " ")),
+                escape(row.actor),
+                escape(row.reason),
+            )
             for row in now.state.log[:6]
         ],
         when=(0,),
@@ -193,7 +198,7 @@ def _trends(now: View, since: datetime, until: datetime) -> None:
     grid = st.grid(columns=3, min_column_width=290, key="grid_trends")
     for name in TRENDS:
         metric = METRICS[name]
-        points = frames.trend(sums, metric)
+        points = frames.trend(sums, metric, timedelta(seconds=width))
         with grid.cell():
             st.html(f'<div class="cp-title">{escape(metric.title)}</div>')
             if points.is_empty():

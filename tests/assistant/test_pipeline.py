@@ -161,6 +161,7 @@ def test_a_broken_model_is_left_alone_and_tried_again_later(make_assistant: Make
         reply = converse(assistant, "is the everyday account free", conversation=f"c{n}")[0]
         assert reply.kind is ReplyKind.ANSWER
         assert "Everyday account is free" in reply.text
+        assert reply.model == "extractive-1"
         assert reply.sources
     assert broken.calls == 5
     assert reply.error_type is None
@@ -170,6 +171,18 @@ def test_a_broken_model_is_left_alone_and_tried_again_later(make_assistant: Make
     recovered = assistant.respond(ConversationState(), later)[1]
     assert recovered.model == "broken-1"
     assert recovered.error_type is None
+
+
+def test_an_unexpected_fault_of_a_model_counts_against_it_and_is_not_hidden(make_assistant: MakeAssistant) -> None:
+    class Buggy(Broken):
+        def generate(self, request: GenerationRequest) -> Generation:
+            raise ZeroDivisionError
+
+    assistant = make_assistant(generator=Buggy())
+    for n in range(5):
+        with pytest.raises(ZeroDivisionError):
+            converse(assistant, "is the everyday account free", conversation=f"c{n}")
+    assert converse(assistant, "is the everyday account free", conversation="c9")[0].model == "extractive-1"
 
 
 def test_an_ungrounded_answer_is_logged_and_replaced_where_the_policy_says_so(make_assistant: MakeAssistant) -> None:

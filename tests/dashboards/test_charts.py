@@ -32,7 +32,7 @@ def measure(**changes: Any) -> Measure:
 
 def points(**more: Any) -> pl.DataFrame:
     rows = [
-        {"start": start, "arm": arm, "value": 0.2, "low": 0.1, "high": 0.3, "n": 50, **more}
+        {"start": start, "arm": arm, "value": 0.2, "low": 0.1, "high": 0.3, "n": 50, "run": 0, **more}
         for start, arm in product(HOURS, charts.ARMS)
     ]
     return pl.DataFrame(rows)
@@ -44,7 +44,7 @@ def all_charts(colours: Palette) -> dict[str, Any]:
     )
     marks = pl.DataFrame({"start": HOURS[:1], "label": ["x"], "tone": ["bad"]})
     evidence = pl.DataFrame({"start": HOURS, "ratio": [1e-6, 0.1, 1.5, 2.0], "fired": [False, False, True, True]})
-    latency = points(quantile="p95", last=True)
+    latency = points(quantile="p95", last=True).drop("run")
     volume = pl.DataFrame(
         {"start": HOURS, "until": HOURS, "arm": ["assistant"] * 4, "n": [1] * 4, "bottom": [0] * 4, "top": [1] * 4}
     )
@@ -164,6 +164,18 @@ def test_evidence_frame_is_clamped_and_never_negative() -> None:
         }
     )
     assert frames.evidence(rows, "t")["ratio"].to_list() == pytest.approx([1e-6, 1e-6, 1.0, 100.0])
+
+
+def test_a_line_breaks_where_data_is_missing() -> None:
+    starts = [T0, T0 + timedelta(minutes=5), T0 + timedelta(hours=2)]
+    rows = {"metric": ["escalation_rate"] * 3, "start": starts, "arm": ["assistant"] * 3, "n": [9] * 3, "x": [1] * 3}
+    found = frames.trend(
+        pl.DataFrame({**rows, "total": [0.0] * 3, "total_sq": [0.0] * 3}),
+        METRICS["escalation_rate"],
+        timedelta(minutes=5),
+    )
+    assert found["run"].to_list() == [0, 0, 1]
+    assert (found["low"] < found["value"]).all()
 
 
 def test_volume_stacks_the_baseline_on_the_assistant() -> None:

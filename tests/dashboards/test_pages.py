@@ -107,7 +107,7 @@ def test_review_after_a_rollback_says_no_and_shows_the_containment(open_page, in
     assert "the incident decides, not these" in shown
 
 
-@pytest.mark.parametrize("window", ["This stage", "Last 24 h", "Last 7 days"])
+@pytest.mark.parametrize("window", ["This stage", "Last 24 h", "This release"])
 def test_the_window_comes_from_the_address_and_goes_back_into_it(open_page, healthy_home: Path, window: str) -> None:
     app = open_page(healthy_home, window=window)
     assert re.search(f"{window}: 202[56]-", text(app))
@@ -115,7 +115,7 @@ def test_the_window_comes_from_the_address_and_goes_back_into_it(open_page, heal
 
 
 def test_a_window_that_does_not_exist_is_the_default(open_page, healthy_home: Path) -> None:
-    assert "This release: 2026-01-05" in text(open_page(healthy_home, window="<script>"))
+    assert "Last 7 days: 2025-12-31" in text(open_page(healthy_home, window="<script>"))
 
 
 def test_live_shows_evidence_limits_and_decisions(open_page, incident_home: Path) -> None:

@@ -8,6 +8,7 @@ ingest_worker.py write FOLDER                         write records for ever, pr
 import os
 import signal
 import sys
+import time
 from itertools import count
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def main() -> None:
             for number in count():
                 writer.write([interaction(number, f"c{number // 3}", number / 1000, turn=number % 3)])
                 print(f"i{number}", flush=True)
+                time.sleep(0.003)  # leaves the processor to the reader
     what, warehouse_path, path, step, times = sys.argv[1:]
     observe = deadly(step, int(times))
     with Warehouse.open(warehouse_path) as warehouse:
