@@ -124,12 +124,13 @@ def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
 def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Chart:
     """p50 and p95 of both arms per hour with their intervals and the objective. frame: start, arm, quantile, value, low, high, last."""
     drawn = [*frame["value"].to_list(), *([slo_ms] if slo_ms else [])]
-    values = [v * 10**power for power in range(1, 6) for v in (1, 2, 5)]
+    low, high = 0.8 * min(drawn), 1.25 * max(drawn)
+    values = [v * 10**power for power in range(7) for v in (1, 2, 5) if low <= v * 10**power <= high]
     y = alt.Y(
         "value:Q",
         title="ms (log scale)",
-        scale=alt.Scale(type="log", nice=False, domain=[0.8 * min(drawn), 1.25 * max(drawn)], clamp=True),
-        axis=alt.Axis(values=values, format="~s", labelOverlap=True),
+        scale=alt.Scale(type="log", nice=False, domain=[low, high], clamp=True),
+        axis=alt.Axis(values=values, format="~s"),
     )
     colour = _arm_colour(colours)
     base = alt.Chart(frame).encode(x=_time("start"), color=colour)
@@ -190,7 +191,7 @@ def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
     reach = max(2.0, *frame["ratio"].to_list()) * 1.3
     y = alt.Y("column:N", sort=order, title=None, axis=alt.Axis(labelLimit=200, ticks=False))
     scale = alt.Scale(type="log", domain=[NO_DRIFT, reach], nice=False, clamp=True)
-    axis = alt.Axis(values=[0.1, 0.3, 1, 3, 10, 30], format="~g")
+    axis = alt.Axis(values=[value for value in (0.1, 0.3, 1, 3, 10, 30, 100) if value <= reach], format="~g")
     x = alt.X("ratio:Q", title="score / threshold (log scale)", scale=scale, axis=axis)
     base = alt.Chart(frame.with_columns(pl.col("ratio").clip(NO_DRIFT), none=pl.lit(NO_DRIFT))).encode(y=y)
     stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2="none:Q")

@@ -7,6 +7,7 @@ mistaken for it. A loader opens the file, reads and closes it; times come back a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from json import loads
 from pathlib import Path
@@ -39,11 +40,12 @@ def state(path: str, key: str) -> State:
     with open_file(Path(path)) as connection:
         rows = {name: _rows(connection.table(name)) for name in (*TABLES, "lanes", "unit_counts", "sources", "meta")}
         quarantine = _rows(connection.table("quarantine_counts"))
+        first = connection.execute(load("pages/first")).fetchall()[0][0]
         active = next((row for row in rows["rollouts"] if row["active"]), None)
         query = load("pages/triggers_now")
         found = connection.sql(query, params={"rollout_id": active["rollout_id"] if active else ""})
         triggers = _aware(pl.DataFrame(found.to_arrow_table()))
-    return _state(rows, active, triggers, quarantine)
+    return replace(_state(rows, active, triggers, quarantine), first=_utc(first))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -142,7 +142,7 @@ def tile(label: str, value: str, note: str = "", tone: str | None = None) -> Non
     shown = chip(value, tone) if tone else escape(value)
     st.html(
         f'<div class="cp-tile"><div class="cp-small">{escape(label)}</div><div class="cp-value">{shown}</div>'
-        f'<div class="cp-small">{escape(note)}</div></div>'
+        f'<div class="cp-small">{escape(note) or "&nbsp;"}</div></div>'
     )
 
 

@@ -89,7 +89,9 @@ class DriftReport:
 
 @dataclass(frozen=True)
 class State:
-    """Everything a snapshot says about who is served what and why. Newest first: log, messages, drift."""
+    """Everything a snapshot says about who is served what and why. Newest first: log, messages, drift.
+
+    `triggers` has the newest reading of every stream; `first` is when the oldest thing was counted."""
 
     meta: Meta
     rollout: Rollout | None
@@ -108,6 +110,7 @@ class State:
     sources: tuple[Source, ...]
     quarantine: Mapping[str, int]
     triggers: pl.DataFrame
+    first: datetime | None = None
 
     @property
     def open_incidents(self) -> tuple[IncidentRow, ...]:

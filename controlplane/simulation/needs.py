@@ -1,7 +1,8 @@
 """The true needs of the bank's customers: what they came for, how they put it, and what would really help them.
 
-The needs are data (`need_texts/*.toml`), written for the simulation and apart from the assistant's training phrases. Whether a
-need was met is decided by what an answer says or what was really done, never by who answered.
+The needs are data (`need_texts/*.toml`), written for the simulation and apart from the assistant's training phrases; nothing
+may be trained or tuned on them, or the simulated customers would flatter what they measure (a test looks for near copies).
+Whether a need was met is decided by what an answer says or what was really done, never by who answered.
 
 Keys of a need:
     intent    what a person who knows the need would label it

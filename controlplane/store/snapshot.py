@@ -50,7 +50,7 @@ _FROM_FACTS = {
     "quarantine_counts": "snapshot/quarantine_counts",
     "sources": "snapshot/sources",
 }
-_SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "256MB", "autoinstall_known_extensions": False}
+_SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoinstall_known_extensions": False}
 _NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
 

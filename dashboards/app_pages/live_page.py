@@ -46,7 +46,7 @@ def _moving(choice: str) -> None:
         ui.empty("Nothing has been published yet.", str(now))
         return
     until = now.state.meta.now
-    since = until - windows.LIVE[choice]
+    since = max(until - windows.LIVE[choice], now.state.first or until - windows.LIVE[choice])
     _now(now)
     _incidents(now)
     if now.state.meta.newest is None:

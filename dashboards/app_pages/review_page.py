@@ -39,10 +39,11 @@ def main() -> None:
         return
     choice = _window_choice()
     since, until = windows.review_window(now.state, choice)
+    shown_since = max(since, now.state.first or since)
     sums = _sums(now, since, until)
     _success(now, sums, choice, f"{stamp(since)[:16]} to {stamp(until)[:16]} UTC")
     _timeline(now)
-    _trends(now, since, until)
+    _trends(now, shown_since, until)
     _funnel_and_cost(now, sums, since, until)
 
 
@@ -224,9 +225,8 @@ def _funnel_and_cost(now: View, sums: pl.DataFrame, since: datetime, until: date
         ui.figure(charts.funnel(steps, now.colours), "Funnel of conversations", "funnel")
         returned = measures.measure("contact_rate", sums, now.state.policy) if not sums.is_empty() else None
         if returned and returned.treated is not None:
-            st.caption(
-                f"{value_text(returned.metric, returned.treated)} of the assistant's customers came back within 72 hours ({_maturity(returned)})."
-            )
+            share, within = value_text(returned.metric, returned.treated), duration(returned.maturity)
+            st.caption(f"{share} of the assistant's customers came back within {within} ({_maturity(returned)}).")
     with right:
         _cost(now, since, until)
 

@@ -9,7 +9,6 @@ three days (returning customers, judgements), so the shorter history is no short
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -97,12 +96,12 @@ class _Side:
         self.seconds.setdefault(step, []).append(time.perf_counter() - started)
         return result
 
-    def median(self, step: str) -> float:
-        return statistics.median(self.seconds[step])
+    def fastest(self, step: str) -> float:
+        return min(self.seconds[step])  # other load on the machine only ever adds
 
 
 def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, Any]:
-    """Median milliseconds of a heartbeat and of each step at both histories, and their ratio (aim: 1)."""
+    """Milliseconds of the fastest heartbeat and of each step at both histories, and their ratios (aim: 1)."""
     with tempfile.TemporaryDirectory() as folder:
         sides = [_prepare(Path(folder) / f"x{factor}", days * factor, per_minute) for factor in (1, FACTOR)]
         try:
@@ -117,7 +116,7 @@ def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, An
                 side.warehouse.close()
     result: dict[str, Any] = {"conversations_1x": days * 1440 * per_minute, "new_records": len(records)}
     for step in ("ingest", "rollup", "units", "counts", "tick"):
-        short, long = (side.median(step) * 1000 for side in sides)
+        short, long = (side.fastest(step) * 1000 for side in sides)
         result |= {
             f"{step}_ms_1x": round(short, 1),
             f"{step}_ms_10x": round(long, 1),
