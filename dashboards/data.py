@@ -34,7 +34,7 @@ def find(folder: Path) -> SnapshotRef | NoSnapshot:
         return error
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)  # shared, not copied: every value in it is frozen
 def state(path: str, key: str) -> State:
     """The tables of the state, the snapshot's own description, and the newest reading of every trigger."""
     with open_file(Path(path)) as connection:

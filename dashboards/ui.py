@@ -188,6 +188,20 @@ def containment(incident: IncidentRow) -> None:
     st.html(f'<div class="cp-steps">{"".join(cells)}</div>')
 
 
+def incident_head(incident: IncidentRow) -> str:
+    """Title and state; a cut that nobody has verified is said in red whatever the state."""
+    unverified = bool(incident.cut_at and not incident.verified_at)
+    word = incident.state.capitalize() + (", cut NOT verified yet" if unverified else "")
+    return head(incident.title, chip(word, BAD if unverified else INCIDENT_TONES.get(incident.state, BAD)))
+
+
+def exposed(incident: IncidentRow) -> str:
+    """How many customers met the harm."""
+    if incident.customers_exposed is None:
+        return "customers exposed: not known yet"
+    return f"{incident.customers_exposed:,} customers served between onset and cut"
+
+
 def when(moment: datetime, now: datetime) -> str:
     """A time for a table cell."""
     return escape(clock(moment, now))

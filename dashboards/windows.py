@@ -9,6 +9,7 @@ from dashboards.values import State
 
 STAGE, RELEASE, DAY, WEEK = "This stage", "This release", "Last 24 h", "Last 7 days"
 REVIEW = (WEEK, DAY, RELEASE, STAGE)
+RECENT = timedelta(days=2)
 LIVE = {"1 h": timedelta(hours=1), "6 h": timedelta(hours=6), "24 h": timedelta(hours=24), "48 h": timedelta(hours=48)}
 
 

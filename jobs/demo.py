@@ -52,13 +52,13 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
         story = make_story(settings, policy, control, landing, clock, seed, healthy)
         with progress_bar(as_json) as progress:
             story.progress = progress
+            reports: list[drift.DriftRun] = []  # Evidently loads in a process of its own while the story goes on
+            story.on_rollback = lambda: reports.append(start_drift(story))
             story.run()
-            report = start_drift(story)
+            report = reports[0] if reports else start_drift(story)
+            progress("waiting for the drift report (Evidently)", 1.0)
+            report.finish()
             publish.run(control.deps, clock.now)
-            if report is not None:
-                progress("drawing the drift report (Evidently)", 1.0)
-                report.finish()
-                publish.run(control.deps, clock.now)
         result = demo_report.result(control.deps, story, time.monotonic() - began)
         if not as_json:
             demo_report.show(control.deps, story, result, told.name)
@@ -141,7 +141,7 @@ def progress_bar(as_json: bool) -> Iterator[Callable[[str, float], None]]:
         yield lambda text, part: bar.update(task, description=text, completed=min(part, 1.0))
 
 
-def start_drift(story: Story) -> drift.DriftRun | None:
+def start_drift(story: Story) -> drift.DriftRun:
     """The last two hours of the first release's traffic before and after the bad change (or its middle) in one real report."""
     middle = story.bad_at or (STORY_START + (story.clock.now - STORY_START) / 2)
     until = story.rolled_back_at or story.clock.now

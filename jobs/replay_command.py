@@ -55,6 +55,7 @@ def replay_command(
             fail(str(error), BAD_INPUT)
         finally:
             reader.close()
+            landing.sign_off(clock())
     _store(settings)
     return counts.as_dict()
 

@@ -21,6 +21,7 @@ AUTHOR = "Sam (simulated author)"
 ON_CALL = "Kim (simulated on-call)"
 
 MINUTE = timedelta(minutes=1)
+STEP = 2 * MINUTE  # one heartbeat of the control process every two minutes of the story
 AFTER_CUT = timedelta(seconds=10)
 BAD_CHANGE_AFTER = timedelta(minutes=12)  # into the 50 % stage
 REPAIR_TAKES = timedelta(minutes=6)
@@ -78,10 +79,12 @@ class Story:
     told: list[str] = field(default_factory=list)
     bad_at: datetime | None = None
     rolled_back_at: datetime | None = None
+    on_rollback: Callable[[], None] = lambda: None
+    _began: datetime = field(init=False)
 
     def run(self) -> None:
         """From the first release to the fixed one's canary, or (healthy) to full."""
-        begin = self.clock.now
+        begin = self._began = self.clock.now
         self._start(self.first)
         self._until(lambda r: r.state is not RolloutState.RUNNING or self._at_bad_change(r), begin)
         if not self.healthy and self._running():
@@ -105,7 +108,7 @@ class Story:
             self._until(lambda r: r.state is not RolloutState.RUNNING, begin)
             self._for(10)
 
-    def step(self, length: timedelta = MINUTE) -> None:
+    def step(self, length: timedelta = STEP) -> None:
         """Let the world live for `length`, land its records, and run one heartbeat of the control process."""
         now = self.clock.now + length
         self.landing.write(self.world.advance(now))
@@ -145,8 +148,10 @@ class Story:
             self.progress(self._where(), (self.clock.now - begin) / EXPECTED)
 
     def _for(self, minutes: int) -> None:
-        for _ in range(minutes):
+        end = self.clock.now + minutes * MINUTE
+        while self.clock.now < end:
             self.step()
+            self.progress(self._where(), (self.clock.now - self._began) / EXPECTED)
 
     def _approve_if_certified(self) -> None:
         rollout = self._rollout()
@@ -165,8 +170,9 @@ class Story:
         rollout_id = self._rollout().rollout_id
         if self.deps.state.cut_verified_at(rollout_id) is not None:
             self._say("cut verified")
+        self.on_rollback()
         incident = next(row for row in self.deps.state.incidents() if row.rollout_id == rollout_id)
-        self.step(MINUTE - AFTER_CUT)
+        self.step(STEP - AFTER_CUT)
         self._move(incident.incident_id, "acknowledge", "on it")
         self._for(round(REPAIR_TAKES / MINUTE))
         self._move(incident.incident_id, "resolve", "knowledge base restored, generator and service put back")

@@ -40,7 +40,9 @@ PUBLISH_SECONDS = 5.0
 def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashboards: bool) -> None:
     """Run until a signal. Raises SettingsError for a demo's workspace or a policy that cannot be used."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a beat that takes longer than a second is joined with the next
+    logging.getLogger("apscheduler").setLevel(
+        logging.ERROR
+    )  # a beat that takes longer than a second is joined with the next
     settings = workspace_settings(home, policy_file)
     if settings.workspace.kind() == "demo":
         raise SettingsError(

@@ -78,6 +78,8 @@ class Menu:
             return state, self._with_person()
         choice = dialogue.pick(state.offered, turn.message.text)
         routes = safety.rule_routes(turn.message.text)
+        if not routes and state.mandatory is not None:
+            routes = (state.mandatory,)  # what screening sent to a person reaches one, whichever arm serves
         turn.step("safety", routes[0] if routes else "clear", "hand_over" if routes else "continue")
         if routes or choice == "agent":
             return self._hand_over(turn, state, routes)

@@ -211,7 +211,7 @@ EVALUATION = RecordType(
     ),
 )
 
-HEARTBEAT = RecordType("heartbeat", None, None, (_TS, *_texts("source", required=True)))
+HEARTBEAT = RecordType("heartbeat", None, None, (_TS, *_texts("source", required=True), *_texts("status")))
 
 RECORDS: dict[str, RecordType] = {
     record.name: record

@@ -81,7 +81,7 @@ class ServiceDesk:
             low_risk=seen.intent in self._low_risk,
         )
         exposure = self._expose(unit, first.ts)
-        return Served(exposure, ConversationState()), exposure_record(first, exposure, seen.intent)
+        return Served(exposure, ConversationState(mandatory=seen.route)), exposure_record(first, exposure, seen.intent)
 
     def answer(self, served: Served, message: Message) -> tuple[Reply, list[Record]]:
         """One turn in the conversation's arm, and its records."""

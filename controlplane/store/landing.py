@@ -97,6 +97,10 @@ class LandingWriter:
         """Say that the source is alive though it has no traffic, so that blocks up to `now` can close."""
         self.write([{"record": "heartbeat", "ts": iso(now), "source": self.source}])
 
+    def sign_off(self, now: datetime) -> None:
+        """Say that the source closes at `now`, after all its records: blocks no longer wait for it until it speaks again."""
+        self.write([{"record": "heartbeat", "ts": iso(now), "source": self.source, "status": "closing"}])
+
     def close(self) -> None:
         """Let go of the segment; closing twice is harmless."""
         with self._lock:

@@ -139,10 +139,8 @@ class StateReader:
 
     def outbox(self) -> list[OutboxItem]:
         """All messages, oldest first."""
-        return [
-            outbox_from_row(row)
-            for row in self._rows(select(t.outbox).order_by(t.outbox.c.created_at, t.outbox.c.outbox_id))
-        ]
+        rows = self._rows(select(t.outbox).order_by(t.outbox.c.created_at, t.outbox.c.outbox_id))
+        return [outbox_from_row(row) for row in rows]
 
     def incidents(self) -> list[IncidentRow]:
         """All incidents, oldest first."""

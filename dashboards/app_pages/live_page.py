@@ -13,6 +13,7 @@ import streamlit as st
 from controlplane.core.metrics import METRICS
 from controlplane.core.model import MetricKind
 from controlplane.store.snapshot import NoSnapshot
+from controlplane.store.state_rows import IncidentRow
 from dashboards import answers, charts, control, data, frames, measures, shell, ui, windows
 from dashboards.config import REFRESH_SECONDS
 from dashboards.shell import View, view
@@ -149,31 +150,40 @@ def _now(now: View) -> None:
 
 
 def _incidents(now: View) -> None:
-    """What is firing, and how far its containment has come."""
+    """What is open and how far its containment has come; what was resolved lately, with the evidence that led to it."""
     for incident in now.state.open_incidents[:3]:
         with st.container(border=True):
-            word = incident.state.capitalize() + (
-                ", cut NOT verified yet" if incident.cut_at and not incident.verified_at else ""
-            )
-            tone = ui.INCIDENT_TONES.get(incident.state, "bad")
-            st.html(
-                ui.head(incident.title, ui.chip(word, "bad" if incident.cut_at and not incident.verified_at else tone))
-            )
-            ui.containment(incident)
-            st.caption(
-                f"{incident.incident_id} \u00b7 {_exposed(incident.customers_exposed)} \u00b7 {_told(now, incident.incident_id)} \u00b7 times in UTC"
-            )
+            _incident(now, incident)
     undelivered = [row for row in now.state.messages if row.status == "dead"]
     if undelivered:
         st.error(f"{len(undelivered)} messages could not be delivered: {undelivered[0].title} ({undelivered[0].error})")
+    lately = now.state.meta.now - windows.RECENT
+    done = [
+        row
+        for row in reversed(now.state.incidents)
+        if row not in now.state.open_incidents and row.detected_at >= lately
+    ]
+    for incident in done[:3]:
+        with st.expander(
+            f"{incident.state.capitalize()}: {incident.title}, {clock(incident.detected_at, now.state.meta.now)}"
+        ):
+            _incident(now, incident)
 
 
-def _exposed(customers: int | None) -> str:
-    return (
-        "customers exposed: not known yet"
-        if customers is None
-        else f"{customers:,} customers served between onset and cut"
+def _incident(now: View, incident: IncidentRow) -> None:
+    st.html(ui.incident_head(incident))
+    ui.containment(incident)
+    st.caption(
+        f"{incident.incident_id} \u00b7 {ui.exposed(incident)} \u00b7 {_told(now, incident.incident_id)} \u00b7 times in UTC"
     )
+    if now.state.rollout is not None and incident.rollout_id == now.state.rollout.rollout_id:
+        return  # its evidence is in the charts below
+    since = (incident.onset_at or incident.detected_at) - timedelta(minutes=30)
+    loaded = data.evidence(*now.at, incident.rollout_id, since, 60)
+    points = frames.evidence(loaded.filter(pl.col("start") <= incident.detected_at), incident.trigger)
+    if not points.is_empty():
+        title = f"Evidence of {trigger_title(incident.trigger)}"
+        ui.figure(charts.evidence(points, now.colours), title, f"incident_{incident.incident_id}")
 
 
 def _told(now: View, incident_id: str) -> str:

@@ -49,20 +49,11 @@ def main() -> None:
 
 def _why(now: View, answer: answers.Answer) -> None:
     """The gate line by line, or the last incident's containment."""
-    newest = now.state.open_incidents[:1]
-    if newest:
-        incident = newest[0]
+    for incident in now.state.open_incidents[:1]:
         with st.container(border=True):
-            st.html(
-                ui.head(
-                    incident.title, ui.chip(incident.state.capitalize(), ui.INCIDENT_TONES.get(incident.state, "bad"))
-                )
-            )
+            st.html(ui.incident_head(incident))
             ui.containment(incident)
-            exposed = "not known yet" if incident.customers_exposed is None else f"{incident.customers_exposed:,}"
-            st.caption(
-                f"Customers served between onset and cut: {exposed}. Incident {incident.incident_id}; times in UTC."
-            )
+            st.caption(f"{ui.exposed(incident)} \u00b7 {incident.incident_id} \u00b7 times in UTC")
     if answer.lines:
         with st.expander("What the gate asks", expanded=True):
             ui.requirements(answer.lines)
@@ -172,6 +163,7 @@ def _timeline(now: View) -> None:
     )
     said = "; ".join(f"{stamp(span.since)[:16]} {span.phase} {percent(span.share)}" for span in spans)
     ui.figure(chart, f"Share over time: {said}", "timeline")
+    _incident_table(now)
     ui.table(
         ("When", "What", "Who", "Why"),
         [
@@ -185,6 +177,26 @@ def _timeline(now: View) -> None:
         ],
         when=(0,),
     )
+
+
+def _incident_table(now: View) -> None:
+    """Every incident with the times that matter: onset to detection, detection to the verified cut, customers exposed."""
+    rows = []
+    for row in reversed(now.state.incidents[-5:]):
+        found = duration(row.detected_at - row.onset_at) if row.onset_at else "\u2013"
+        contained = (
+            duration(row.verified_at - row.detected_at)
+            if row.verified_at
+            else "not verified"
+            if row.cut_at
+            else "\u2013"
+        )
+        met = "\u2013" if row.customers_exposed is None else f"{row.customers_exposed:,}"
+        word = ui.chip(row.state.capitalize(), ui.INCIDENT_TONES.get(row.state, "bad"))
+        rows.append((ui.when(row.detected_at, now.state.meta.now), escape(row.title), word, found, contained, met))
+    if rows:
+        head = ("Incident", "What", "State", "Onset to detection", "Detection to verified cut", "Customers exposed")
+        ui.table(head, rows, numeric=(3, 4, 5), when=(0,))
 
 
 def _trends(now: View, since: datetime, until: datetime) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from controlplane.assistant import Menu, ReplyKind, ServiceModel, ServiceProfile, SqliteBank, build_menu
 from controlplane.assistant.knowledge_base import load_knowledge
-from controlplane.assistant.model import EscalationReason, WorkflowStatus
+from controlplane.assistant.model import (
+    ConversationState,
+    EscalationReason,
+    Message,
+    SafetyRoute,
+    WorkflowStatus,
+)
 from tests.assistant.conftest import MakeAssistant
 from tests.assistant.talk import converse, helped
 
@@ -91,3 +99,12 @@ def test_free_text_is_answered_at_once_more_often_by_the_assistant(
     with capsys.disabled():
         print(f"\nheld-out questions met by the first reply: assistant {ours:.3f}, menu {theirs:.3f}")
     assert ours > theirs + 0.1
+
+
+def test_what_screening_sent_to_a_person_reaches_one_from_the_menu(menu: Menu) -> None:
+    text = "what is the weather like"
+    told = Message("c", 1, "u", text, datetime(2026, 1, 5, tzinfo=UTC))
+    _, unscreened = menu.respond(ConversationState(), told)
+    _, screened = menu.respond(ConversationState(mandatory=SafetyRoute.FRAUD), told)
+    assert not unscreened.escalated
+    assert (screened.escalated, screened.safety_route) == (True, SafetyRoute.FRAUD)

@@ -2,12 +2,19 @@
 
 import os
 import re
+import shutil
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from controlplane.store.snapshot import SnapshotReader
+from controlplane.core.rollout import Event
+from controlplane.store.snapshot import SnapshotReader, VersionInfo, publish
+from controlplane.store.state import StateWriter
+from controlplane.store.state_rows import Commit
+from controlplane.store.warehouse import Warehouse
 from dashboards import control
 from dashboards.config import Config
 
@@ -129,6 +136,26 @@ def test_live_shows_evidence_limits_and_decisions(open_page, incident_home: Path
     assert charts(app) == 5 + 2 + 4
 
 
+def test_a_resolved_incident_stays_to_be_read_with_its_times(open_page, incident_home: Path, tmp_path: Path) -> None:
+    """The next release runs under another name; what led to the last rollback is still there."""
+    home = tmp_path / "home"
+    shutil.copytree(incident_home, home)
+    state = StateWriter(f"sqlite:///{home / 'state.sqlite'}")
+    now = state.incidents()[0].detected_at + timedelta(hours=1)
+    after = replace(state.incidents()[0], state="resolved", resolved_at=now, rollout_id="an-earlier-one")
+    state.commit(Commit(incident=after), now)
+    with Warehouse.open(home / "facts.duckdb") as warehouse:
+        cursor = warehouse.cursor()
+        publish(cursor, state.export(), home / "snapshots", now, VersionInfo(state.version(), "0.1.0", "demo"))
+        cursor.close()
+    state.close()
+    live, review = text(open_page(home, PAGES[1])), text(open_page(home))
+    assert "Open incidents" not in live
+    assert "214 customers served between onset and cut" in live
+    assert "Detection to verified cut" in review
+    assert "Resolved" in review
+
+
 def test_live_without_a_token_cannot_act(open_page, healthy_home: Path) -> None:
     app = open_page(healthy_home, PAGES[1])
     buttons = {button.label: button.disabled for button in app.button}
@@ -164,8 +191,6 @@ def test_drift_without_its_file_says_so(open_page, healthy_home: Path) -> None:
 def test_text_from_logs_is_never_markup(tiny_world, open_page) -> None:
     evil = "<img src=x onerror=alert(1)>"
     tiny_world.state.register_policy(tiny_world.policy.hash, "p", tiny_world.policy.text, tiny_world.now)
-    from controlplane.core.rollout import Event
-
     tiny_world.person(Event.START, evil, actor=evil)
     tiny_world.save()
     for page in PAGES[:2]:

@@ -13,6 +13,7 @@ from controlplane.core.rollout import Event
 from controlplane.store import snapshot
 from controlplane.store.snapshot import NoSnapshot, SnapshotReader, VersionInfo, publish
 from controlplane.store.state import StateWriter
+from controlplane.store.state_rows import to_text
 from controlplane.store.warehouse import Warehouse
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -210,6 +211,34 @@ def test_the_ledger_becomes_readings_with_their_counts(tiny_world) -> None:
     assert all(row[4] is not None for row in rows if row[0] == "csat_drop" and row[1] == "all")
     standing = json.loads(query(path, "SELECT standing FROM lanes")[0][0])
     assert set(standing) == {"last", "standings", "fired"}
+
+
+def test_two_days_of_minute_blocks_with_thirty_streams_fit_in_memory(stores) -> None:
+    streams = [(f"t{i}", segment) for i in range(10) for segment in ("all", "retail", "business")]
+    seen = [
+        {"trigger": t, "segment": g, "metric": "m", "log_e": -3.2, "log_threshold": 7.0, "fired": False}
+        for t, g in streams
+    ]
+    counted = [{"stream": t, "segment": g, "nT": 1, "xT": 0, "nC": 4, "xC": 1} for t, g in streams]
+    row = {
+        "rollout_id": "r",
+        "policy_hash": "p",
+        "lane": "60s",
+        "span_seconds": 60,
+        "last_batch": 1,
+        "prev_hash": "",
+        "hash": "",
+    }
+    row |= {"closed_at": to_text(NOW), "readings": json.dumps(seen), "counts": json.dumps(counted)}
+    ledger = [
+        {**row, "seq": i, "block_key": str(i), "block_start": to_text(NOW - timedelta(minutes=i))}
+        for i in range(2 * 24 * 60 + 600)
+    ]
+    cursor = stores[0].cursor()
+    path = publish(cursor, stores[1].export() | {"ledger": ledger}, stores[2], NOW, INFO)
+    cursor.close()
+    assert query(path, "SELECT count(*), sum(n_t + n_c) FROM readings") == [(2881 * 30, 2881 * 30 * 5)]
+    assert path.stat().st_size < 10e6
 
 
 def test_a_failing_publication_releases_the_transaction(stores, monkeypatch: pytest.MonkeyPatch) -> None:

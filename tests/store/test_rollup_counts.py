@@ -195,6 +195,11 @@ def test_calls_count_by_their_own_time_for_eligible_conversations_of_the_rollout
     ]
 
 
+def test_a_call_that_is_stamped_before_the_first_turn_of_its_conversation_counts(facts):
+    facts.store(conversation("a", 65), ModelCall("m", "a", at(55)))
+    assert treated(count_one(facts, spec("api_error_rate"))) == (1, 0)
+
+
 _FOREIGN = {
     "excluded": {"eligible": False},
     "elsewhere": {"rollout_id": "q"},

@@ -27,6 +27,7 @@ from tests.store.rollup_world import (
     Turn,
     at,
     fetch,
+    minute_of,
     small_world,
 )
 
@@ -217,14 +218,17 @@ def test_of_several_judgements_the_worst_counts_for_safety_and_a_person_before_t
 
 
 @pytest.mark.parametrize(
-    ("seconds", "arm"), [(-3600, "assistant"), (-3601, "unknown"), (2 * DAY, "assistant"), (2 * DAY + 1, "unknown")]
+    ("seconds", "release"), [(-3600, "v1"), (-3601, "unknown"), (2 * DAY, "v1"), (2 * DAY + 1, "unknown")]
 )
-def test_a_row_has_the_arm_of_its_conversation_from_an_hour_before_to_two_days_after_the_start(facts, seconds, arm):
-    facts.store(Exposure("x1", "c1", at(0), "assistant", rollout_id="r"), Turn("i1", "c1", at(0)))
-    facts.store(ModelCall("m1", "c1", at(seconds)))
+def test_a_row_belongs_to_its_conversation_from_an_hour_before_to_two_days_after_the_start(facts, seconds, release):
+    facts.store(Turn("i1", "c1", at(0)), ModelCall("m1", "c1", at(seconds)), Turn("i2", "c1", at(max(0, seconds)), 2))
     refresh(facts.warehouse, T0)
-    calls = [key for key in rolled_up(facts.warehouse) if key[-1] == "api_error_rate"]
-    assert [key[1] for key in calls] == [arm]
+    facts.store(Exposure("x1", "c1", at(0), "assistant", "v1"))
+    refresh(facts.warehouse, T0)
+    found = {(key[-1], key[0]): key[2] for key in rolled_up(facts.warehouse)}
+    assert found["api_error_rate", minute_of(at(seconds))] == release
+    assert found["request_volume", minute_of(at(max(0, seconds)))] == (release if seconds > 0 else "v1")
+    assert_rollups_equal_recount(facts)
 
 
 @pytest.mark.parametrize(("after", "returned"), [(72 * 3600, 1), (72 * 3600 + 0.000001, 0)])
