@@ -17,7 +17,7 @@ from controlplane.store.state_rows import IncidentRow
 from dashboards import answers, charts, control, data, frames, measures, shell, ui, windows
 from dashboards.config import REFRESH_SECONDS
 from dashboards.shell import View, view
-from dashboards.words import clock, count_text, duration, percent, trigger_title, value_text
+from dashboards.words import clock, count_text, duration, percent, stamp, trigger_title, value_text
 
 FAILURES = ("request_error_rate", "timeout_rate", "api_error_rate", "dependency_failure_rate")
 LABELS = {"hold": "Hold the ramp", "resume": "Go on", "rollback": "Roll back now"}
@@ -62,6 +62,7 @@ def _moving(choice: str) -> None:
     _latency(now, since, until)
     _failures(now, since, until)
     _decisions(now)
+    _intake(now)
 
 
 def _outcome() -> None:
@@ -323,6 +324,28 @@ def _decisions(now: View) -> None:
         )
         return
     ui.table(("When", "What", "Who", "Why"), _log_rows(now), when=(0,))
+
+
+def _intake(now: View) -> None:
+    """Who sends, how far behind each is, and what was refused and why."""
+    with st.expander("Sources and refused records"):
+        rows = [
+            (
+                escape(source.name),
+                "live" if source.live else "file",
+                "\u2013" if source.newest is None else stamp(source.newest),
+                "\u2013" if source.newest is None or not source.live else duration(now.state.meta.now - source.newest),
+            )
+            for source in now.state.sources
+        ]
+        ui.table(("Source", "Kind", "Newest record (UTC)", "Behind"), rows, numeric=(3,), when=(2,))
+        meta = now.state.meta
+        st.caption(
+            f"Read {meta.records_read:,} = stored {meta.stored:,} + duplicates {meta.duplicates:,} + refused {meta.quarantined:,}."
+        )
+        if now.state.quarantine:
+            refused = [(escape(reason), f"{count:,}") for reason, count in now.state.quarantine.items()]
+            ui.table(("Refused because", "Records"), refused, numeric=(1,))
 
 
 def _log_rows(now: View) -> Sequence[Sequence[str]]:

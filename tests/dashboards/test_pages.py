@@ -133,6 +133,8 @@ def test_live_shows_evidence_limits_and_decisions(open_page, incident_home: Path
     assert "CSAT drop of more than 0.2 points" in shown
     assert "messages sent 1" in shown
     assert "cut verified: read-back, 20 probes" in shown
+    assert "Read 182,340 = stored 182,011 + duplicates 214 + refused 115." in shown
+    assert "support-desk" in shown
     assert charts(app) == 5 + 2 + 4
 
 
