@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from controlplane.store.snapshot import VersionInfo, publish
 from jobs.deps import Deps
+
+LEDGER_SHOWN = timedelta(hours=48)
 
 
 def run(deps: Deps, now: datetime) -> Path:
@@ -19,7 +21,7 @@ def run(deps: Deps, now: datetime) -> Path:
         kind=workspace.kind() or "unknown",
         lateness_seconds=deps.policy.watch.lateness_seconds,
     )
-    state = deps.state.export()
+    state = deps.state.export(ledger_since=now - LEDGER_SHOWN)
     cursor = deps.warehouse.cursor()
     try:
         return publish(cursor, state, workspace.snapshots, now, info)

@@ -256,7 +256,6 @@ class SliceStore:
             first_ts=first_ts,
             last_ts=last_ts,
         )
-        self._run("file_forget", file_key=origin.file_key)
         self._run("file_note", **place, next_offset=batch.end, next_line=batch.next_line)
         self._run("source_note", source=origin.source, live=origin.live, last_ts=last_ts, moment=self._moment)
         return counts

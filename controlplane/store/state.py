@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select, true, update
 
 from controlplane.core.audit import ChainBreak, canonical, verify
 from controlplane.core.model import Rollout
@@ -178,11 +178,18 @@ class StateReader:
         """First break of the audit log and of the evidence ledger, None where the chain is whole."""
         return {"audit": verify(self.audit_rows()), "ledger": verify(self.ledger_rows())}
 
-    def export(self) -> dict[str, list[dict[str, Any]]]:
-        """Every table as plain rows: what the snapshot publishes."""
+    def export(self, ledger_since: datetime | None = None) -> dict[str, list[dict[str, Any]]]:
+        """Every table as plain rows: what the snapshot publishes. Of the ledger only what began since then, or has fired."""
+        c = t.ledger.c
+        recent = (
+            or_(c.block_start >= to_text(ledger_since), c.readings.contains('"fired":true')) if ledger_since else true()
+        )
         with self._engine.begin() as connection:
             return {
-                table.name: [dict(row._mapping) for row in connection.execute(select(table)).all()]
+                table.name: [
+                    dict(row._mapping)
+                    for row in connection.execute(select(table).where(recent if table is t.ledger else true()))
+                ]
                 for table in t.metadata.sorted_tables
             }
 

@@ -1,2 +1,0 @@
--- makes room for the file's new position: file_key
-DELETE FROM files WHERE file_key = $file_key;
