@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.cli_govern import audit, incident, policy, release
-from jobs.console import BAD_INPUT, OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
+from jobs.console import OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
 
 app = typer.Typer(
     name="controlplane",
@@ -107,7 +107,7 @@ def replay(
     text_column: Annotated[
         str | None, typer.Option("--text-column", help="Column with the message; found by name when not given.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", help="At most this many messages.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many messages.")] = None,
     home: Home = None,
     seed: Seed = 7,
     as_json: AsJson = False,
@@ -137,12 +137,9 @@ def sql(
 
       controlplane sql "SELECT arm, count(*) AS n FROM conversations GROUP BY arm" --json
     """
-    from jobs.sql_command import QueryFailed, run_sql
+    from jobs.sql_command import run_sql
 
-    try:
-        columns, rows = run_sql(home, query)
-    except QueryFailed as error:
-        fail(str(error), BAD_INPUT)
+    columns, rows = run_sql(home, query)
     if as_json:
         show({"columns": columns, "rows": rows}, True)
         return
@@ -232,7 +229,7 @@ def promote(actor: Actor, reason: Reason = "promoted", home: Home = None, as_jso
 @command
 def quarantine(
     home: Home = None,
-    limit: Annotated[int, typer.Option("--limit", help="At most this many rows, newest first.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most this many rows, newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Rows that were refused, with file, line and reason."""
@@ -240,11 +237,11 @@ def quarantine(
     from jobs.sql_command import run_sql
 
     columns, rows = run_sql(home, load("views/quarantine_latest"))
-    value = {"columns": columns, "rows": rows}
+    shown = rows[:limit]
     show(
-        value,
+        {"columns": columns, "rows": shown},
         as_json,
-        "\n".join(f"{row[0]}:{row[1]}: {row[2]} {row[3] or ''} {row[4] or ''}" for row in rows) or "none",
+        "\n".join(f"{row[0]}:{row[1]}: {row[2]} {row[3] or ''} {row[4] or ''}" for row in shown) or "none",
     )
 
 
@@ -253,7 +250,10 @@ def quarantine(
 def drift(
     home: Home = None,
     hours: Annotated[
-        float, typer.Option("--hours", help="Length of the current window; the reference lies before it.")
+        float,
+        typer.Option(
+            "--hours", min=0.1, max=100_000, help="Length of the current window; the reference lies before it."
+        ),
     ] = 24.0,
     as_json: AsJson = False,
 ) -> None:

@@ -49,7 +49,7 @@ def audit_verify(home: Home = None, as_json: AsJson = False) -> None:
 @command
 def audit_log(
     home: Home = None,
-    limit: Annotated[int, typer.Option("--limit", help="At most this many rows, the last ones.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most this many rows, the last ones.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """The last rows of the audit log."""
@@ -73,8 +73,8 @@ def policy_lint(file: Annotated[Path, typer.Argument(help="Policy file (TOML).")
 
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        fail(f"policy {file} cannot be read: {error.strerror}", BAD_INPUT)
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"policy {file} cannot be read: {error.strerror if isinstance(error, OSError) else error}", BAD_INPUT)
     try:
         found = parse(text, str(file))
     except PolicyError as error:

@@ -51,12 +51,16 @@ def fail(message: str, code: int) -> NoReturn:
 def errors_are_messages() -> Iterator[None]:
     """Known errors become one clear message and an exit code; unknown ones keep their traceback."""
     import duckdb
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DatabaseError
 
     from controlplane.core.policy import PolicyError
+    from controlplane.server.serve import ServerError
     from controlplane.settings import SettingsError
+    from controlplane.store.landing import LandingError
     from controlplane.store.state import FencedOff
+    from controlplane.store.warehouse import WarehouseError
     from jobs.actions import Refused
+    from jobs.sql_command import QueryFailed
 
     try:
         yield
@@ -65,15 +69,18 @@ def errors_are_messages() -> Iterator[None]:
     except (
         PolicyError,
         SettingsError,
+        QueryFailed,
         FileNotFoundError,
+        FileExistsError,
         IsADirectoryError,
+        NotADirectoryError,
         PermissionError,
         UnicodeDecodeError,
     ) as error:
         fail(str(error), BAD_INPUT)
-    except FencedOff as error:
+    except (FencedOff, LandingError, ServerError, WarehouseError) as error:
         fail(str(error), OUTSIDE)
-    except OperationalError as error:
+    except DatabaseError as error:
         fail(f"the state database cannot be used: {error.orig}", OUTSIDE)
     except duckdb.IOException as error:
         fail(f"the facts database cannot be used: {error}", OUTSIDE)

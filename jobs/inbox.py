@@ -8,6 +8,7 @@ until its answer is written, and ingest is idempotent, so a crash in between onl
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +19,8 @@ from controlplane.ingest.columns import ColumnMapError
 from controlplane.store.facts import IngestError, SourceError, load_map
 from jobs.deps import Deps
 from jobs.ingest import ingest_paths
+
+log = logging.getLogger("controlplane.jobs")
 
 Answer = dict[str, Any]
 
@@ -41,8 +44,12 @@ def ask(home: Path, paths: list[Path], map_name: str | None, wait: Callable[[], 
     map_path = str(Path(map_name).resolve()) if map_name and Path(map_name).is_file() else map_name
     _write(folder / f"{key}.json", {"paths": [str(path.resolve()) for path in paths], "map": map_path})
     done = folder / f"{key}.done.json"
-    while not done.exists():
-        wait()
+    try:
+        while not done.exists():
+            wait()
+    except BaseException:
+        (folder / f"{key}.json").unlink(missing_ok=True)  # nobody waits for it any more
+        raise
     answer: Answer = json.loads(done.read_text(encoding="utf-8"))
     done.unlink()
     return answer
@@ -54,10 +61,18 @@ def run(deps: Deps, now: datetime) -> int:
     requests = sorted(folder.glob("*.json")) if folder.is_dir() else []
     waiting = [path for path in requests if not path.name.endswith(".done.json")]
     for path in waiting:
-        wish = json.loads(path.read_text(encoding="utf-8"))
-        _write(path.with_suffix(".done.json"), _carry_out(deps, wish, now))
-        path.unlink()
+        _write(path.with_suffix(".done.json"), _answer(deps, path, now))
+        path.unlink(missing_ok=True)
     return len(waiting)
+
+
+def _answer(deps: Deps, path: Path, now: datetime) -> Answer:
+    """Whatever a request does, it is answered: one that is left would come again at every heartbeat and stop the judging."""
+    try:
+        return _carry_out(deps, json.loads(path.read_text(encoding="utf-8")), now)
+    except Exception as error:
+        log.exception("the request %s failed", path.name)
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _carry_out(deps: Deps, wish: Answer, now: datetime) -> Answer:

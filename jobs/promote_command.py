@@ -37,5 +37,5 @@ def _ask(settings: Settings, url: str, actor: str, reason: str) -> dict[str, Any
         raise actions.Refused(f"the control process at {url} does not answer: {error}") from None
     value: dict[str, Any] = answer.json()
     if answer.status_code != 200:
-        raise actions.Refused(str(value.get("error", value)))
+        raise actions.Refused(str(value.get("message", value)))
     return value

@@ -1,11 +1,14 @@
 """`controlplane sql`: one read-only SELECT over facts and rollups.
 
 The facts file has one writer, which locks every other process out; while the control process runs, the query is sent to it,
-otherwise the file is opened read-only here. Either way only a single SELECT is run.
+otherwise the file is opened read-only here. Either way only a single SELECT is run, and it reads tables alone: the control
+process may open files, so a query that could name one (`read_text('/etc/passwd')`, `FROM 'x.csv'`) is refused by its syntax tree.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,9 +16,13 @@ from typing import Any
 import duckdb
 
 from controlplane.settings import Settings, SettingsError
+from controlplane.store.queries import load
 from jobs.compose import workspace_settings
+from jobs.console import OUTSIDE, fail
 
 MAX_ROWS = 10_000
+# Functions that may stand in FROM. Others read files, run text as a query, or change settings of the process.
+TABLE_FUNCTIONS = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 Found = tuple[list[str], list[list[Any]]]
 
 
@@ -50,6 +57,7 @@ def select(connection: duckdb.DuckDBPyConnection, query: str) -> Found:
         statements = connection.extract_statements(query)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise QueryFailed("only one SELECT is allowed here: facts are changed by ingest alone")
+        _refuse_what_reads_elsewhere(connection, query)
         cursor = connection.execute(query)
         columns = [item[0] for item in cursor.description or []]
         rows = cursor.fetchmany(MAX_ROWS + 1)
@@ -58,6 +66,30 @@ def select(connection: duckdb.DuckDBPyConnection, query: str) -> Found:
     if len(rows) > MAX_ROWS:
         raise QueryFailed(f"more than {MAX_ROWS:,} rows: add LIMIT or aggregate")
     return columns, [[plain(value) for value in row] for row in rows]
+
+
+def _refuse_what_reads_elsewhere(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    tree = json.loads(connection.execute(load("decisions/syntax_tree"), [query]).fetchall()[0][0])
+    if tree.get("error"):
+        raise QueryFailed(f"the query cannot be checked: {tree.get('error_message')}")
+    for node in _nodes(tree):
+        if node.get("type") == "TABLE_FUNCTION":
+            name = str(node.get("function", {}).get("function_name")).lower()
+            if name not in TABLE_FUNCTIONS:
+                raise QueryFailed(
+                    f"{name}() is not allowed here: allowed in FROM are tables, {', '.join(sorted(TABLE_FUNCTIONS))}"
+                )
+        if node.get("type") == "BASE_TABLE" and set(str(node.get("table_name"))) & set("./\\:*?"):
+            raise QueryFailed(
+                f"{node['table_name']!r} would be read from disk: only tables are read here, `controlplane ingest` takes files"
+            )
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _nodes(inner)
 
 
 def run_sql(home: str | None, query: str) -> Found:
@@ -85,13 +117,13 @@ def _ask_control(settings: Settings, query: str) -> Found:
 
     url = control_url(settings)
     if url is None:
-        raise QueryFailed("another process has the facts open and is no control process: try again when it has ended")
+        fail("another process has the facts open and is no control process: try again when it has ended", OUTSIDE)
     headers = {"Authorization": f"Bearer {settings.token}"}
     try:
         answer = httpx.post(f"{url}/v1/sql", json={"query": query, "limit": MAX_ROWS}, headers=headers, timeout=60)
     except httpx.HTTPError as error:
-        raise QueryFailed(f"the control process at {url} does not answer: {error}") from None
+        fail(f"the control process at {url} does not answer: {error}", OUTSIDE)
     value = answer.json()
     if answer.status_code != 200:
-        raise QueryFailed(str(value.get("error", value)))
+        raise QueryFailed(str(value.get("message", value)))
     return value["columns"], value["rows"]

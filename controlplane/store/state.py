@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, or_, select, true, update
 
 from controlplane.core.audit import ChainBreak, canonical, verify
 from controlplane.core.model import Rollout
@@ -29,6 +29,7 @@ from controlplane.store.state_append import (
     upsert_incident,
     upsert_lane,
 )
+from controlplane.store.state_claims import FencedOff, claim_run, take_lease
 from controlplane.store.state_rows import (
     AuditEntry,
     Commit,
@@ -45,11 +46,6 @@ from controlplane.store.state_rows import (
 )
 
 SCHEMA_VERSION = 1
-RUNS_KEPT = timedelta(days=7)
-
-
-class FencedOff(RuntimeError):
-    """Another process holds the writer lease now; this one must stop writing."""
 
 
 def _engine(url: str, *, writer: bool) -> Engine:
@@ -355,18 +351,8 @@ class StateWriter(StateReader):
 
     def claim_run(self, job: str, slot: str, owner: str, now: datetime, lease: timedelta) -> bool:
         """Claim a scheduled run: True for exactly one owner, or when an expired claim that is not done is taken over."""
-        c = t.runs.c
         with self._transaction(visible=False) as connection:
-            connection.execute(delete(t.runs).where(c.job == job, c.lease_until < to_text(now - RUNS_KEPT)))
-            row = connection.execute(select(t.runs).where(c.job == job, c.slot == slot)).first()
-            values = {"owner": owner, "lease_until": to_text(now + lease)}
-            if row is None:
-                connection.execute(insert(t.runs).values(job=job, slot=slot, **values))
-                return True
-            if row.done_at is not None or from_text(row.lease_until) > now:
-                return False
-            connection.execute(update(t.runs).where(c.job == job, c.slot == slot).values(**values))
-            return True
+            return claim_run(connection, job, slot, owner, now, lease)
 
     def finish_run(self, job: str, slot: str, result: Mapping[str, Any], now: datetime) -> None:
         """Mark a claimed run as done."""
@@ -377,20 +363,8 @@ class StateWriter(StateReader):
 
     def take_lease(self, name: str, owner: str, now: datetime, ttl: timedelta) -> int:
         """Take or renew a named lease; the fencing token rises when it changes hands. Raises `FencedOff` while another holds it."""
-        c = t.leases.c
         with self._transaction(visible=False, fenced=False) as connection:
-            row = connection.execute(select(t.leases).where(c.name == name)).first()
-            until = to_text(now + ttl)
-            if row is None:
-                token = 1
-                connection.execute(insert(t.leases).values(name=name, owner=owner, token=token, lease_until=until))
-            elif row.owner != owner and from_text(row.lease_until) > now:
-                raise FencedOff(f"the lease '{name}' is held by {row.owner} until {row.lease_until}")
-            else:
-                token = int(row.token) + (row.owner != owner)
-                connection.execute(
-                    update(t.leases).where(c.name == name).values(owner=owner, token=token, lease_until=until)
-                )
+            token = take_lease(connection, name, owner, now, ttl)
         self._token = (name, token)
         return token
 
