@@ -50,6 +50,21 @@ def fail(message: str, code: int) -> NoReturn:
 @contextmanager
 def errors_are_messages() -> Iterator[None]:
     """Known errors become one clear message and an exit code; unknown ones keep their traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED)
+    except typer.Exit:
+        raise
+    except Exception as error:
+        known = _message_and_code(error)
+        if known is None:
+            raise
+        fail(*known)
+
+
+def _message_and_code(error: Exception) -> tuple[str, int] | None:
+    """What to say about a known error. The modules that name the errors are loaded only now: a command that goes well needs few."""
     import duckdb
     from sqlalchemy.exc import DatabaseError
 
@@ -57,35 +72,27 @@ def errors_are_messages() -> Iterator[None]:
     from controlplane.server.serve import ServerError
     from controlplane.settings import SettingsError
     from controlplane.store.landing import LandingError
-    from controlplane.store.state import FencedOff
+    from controlplane.store.state_claims import FencedOff
     from controlplane.store.warehouse import WarehouseError
     from jobs.actions import Refused
     from jobs.sql_command import QueryFailed
 
-    try:
-        yield
-    except Refused as error:
-        fail(str(error), REFUSED)
-    except (
-        PolicyError,
-        SettingsError,
-        QueryFailed,
-        FileNotFoundError,
-        FileExistsError,
-        IsADirectoryError,
-        NotADirectoryError,
-        PermissionError,
-        UnicodeDecodeError,
-    ) as error:
-        fail(str(error), BAD_INPUT)
-    except (FencedOff, LandingError, ServerError, WarehouseError) as error:
-        fail(str(error), OUTSIDE)
-    except DatabaseError as error:
-        fail(f"the state database cannot be used: {error.orig}", OUTSIDE)
-    except duckdb.IOException as error:
-        fail(f"the facts database cannot be used: {error}", OUTSIDE)
-    except KeyboardInterrupt:
-        fail("interrupted", INTERRUPTED)
+    files = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+    match error:
+        case Refused():
+            return str(error), REFUSED
+        case PolicyError() | SettingsError() | QueryFailed() | UnicodeDecodeError():
+            return str(error), BAD_INPUT
+        case _ if isinstance(error, files):
+            return str(error), BAD_INPUT
+        case FencedOff() | LandingError() | ServerError() | WarehouseError():
+            return str(error), OUTSIDE
+        case DatabaseError():
+            return f"the state database cannot be used: {error.orig}", OUTSIDE
+        case duckdb.IOException():
+            return f"the facts database cannot be used: {error}", OUTSIDE
+        case _:
+            return None
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:

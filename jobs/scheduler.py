@@ -17,7 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from controlplane.store.state import FencedOff, StateWriter
+from controlplane.store.state import StateWriter
+from controlplane.store.state_claims import FencedOff
 
 log = logging.getLogger("controlplane.jobs")
 

@@ -7,7 +7,6 @@ them never touches a decision, and they are started again.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -20,18 +19,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from controlplane.server.serve import ServerError
 from controlplane.settings import Settings, SettingsError
-from controlplane.store.state import FencedOff, StateWriter
+from controlplane.store.state import StateWriter
+from controlplane.store.state_claims import FencedOff
 from jobs import publish, tick
 from jobs.compose import policy_in_force, workspace_settings
 from jobs.console import OUTSIDE, clock, fail, stderr
 from jobs.control import Control, control_process
-from jobs.process import announce, withdraw
+from jobs.deps import Deps
+from jobs.process import announce, announced, withdraw
 from jobs.scheduler import Job, schedule
 
 LEASE = "writer"
 LEASE_TTL = timedelta(seconds=10)
+LEASE_SECONDS = 2.0
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
@@ -48,6 +49,13 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
         raise SettingsError(
             f"{settings.workspace.home} is a demo's workspace, with simulated time: name another with --home"
         )
+    running = announced(settings)
+    if running is not None:
+        fail(
+            f"process {running['pid']} serves {settings.workspace.home} already, at {running['url']}: end it first, "
+            "or name another folder with --home",
+            OUTSIDE,
+        )
     if port is not None:
         settings = replace(settings, port=port)
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -63,8 +71,8 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
             settings, policy, clock, settings.port, before_facts=lambda s: wait_for_lease(s, owner, stop)
         ) as control:
             _serve(settings, control, owner, stop, dashboards)
-    except ServerError as error:
-        fail(str(error), OUTSIDE)
+    finally:
+        give_up_lease(settings, owner)
 
 
 def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> None:
@@ -81,6 +89,13 @@ def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> Non
             stop.wait(1.0)
 
 
+def give_up_lease(settings: Settings, owner: str) -> None:
+    """Let go of the lease however this process ends, so that the next one need not wait; another owner's stays."""
+    state = StateWriter(settings.state_url)
+    state.give_up_lease(LEASE, owner, clock())
+    state.close()
+
+
 def _serve(settings: Settings, control: Control, owner: str, stop: threading.Event, dashboards: bool) -> None:
     deps = control.deps
     announce(settings, control.server.url)
@@ -91,8 +106,13 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
     )
     if child is not None:
         deps.dashboard_url = child.url
-    jobs = _jobs(control, owner)
-    scheduler = schedule(jobs, deps.state, owner, clock, stop.set)
+    fenced = threading.Event()
+
+    def on_fenced() -> None:
+        fenced.set()
+        stop.set()
+
+    scheduler = schedule(_jobs(control, owner), deps.state, owner, clock, on_fenced)
     scheduler.start()
     try:
         stderr.print(f"control API on {control.server.url}" + (f", dashboards on {child.url}" if child else ""))
@@ -105,23 +125,34 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
             child.stop()
         scheduler.shutdown(wait=True)
         withdraw(settings)
-        with contextlib.suppress(FencedOff):
-            deps.state.give_up_lease(LEASE, owner, clock())
+    if fenced.is_set():
+        raise FencedOff("another control process has taken over this workspace; this one has stopped")
 
 
 def _jobs(control: Control, owner: str) -> list[Job]:
     deps = control.deps
 
     def beat(now: datetime) -> object:
-        deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
+        follow_policy(deps)
         return tick.run(deps, now).stored
 
+    def renew(now: datetime) -> object:
+        return deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
+
     return [
+        Job("lease", renew, seconds=LEASE_SECONDS, claimed=False),  # of its own: a long beat must not lose the lease
         Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
         Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
         Job("drift", lambda now: monthly_drift(control, now), cron="0 3 1 * *", lease=timedelta(hours=1)),
     ]
+
+
+def follow_policy(deps: Deps) -> None:
+    """Judge a rollout by its own policy, also one that was started with another policy while this process ran."""
+    rollout = deps.state.rollout()
+    if rollout is not None and rollout.policy_hash != deps.policy.hash:
+        deps.policy = policy_in_force(deps.settings, deps.state)
 
 
 def monthly_drift(control: Control, now: datetime) -> str:

@@ -45,6 +45,6 @@ def take_lease(connection: Connection, name: str, owner: str, now: datetime, ttl
         return 1
     if row.owner != owner and from_text(row.lease_until) > now:
         raise FencedOff(f"the lease '{name}' is held by {row.owner} until {row.lease_until}")
-    token = int(row.token) + (row.owner != owner)
+    token: int = row.token + (row.owner != owner)
     connection.execute(update(t.leases).where(c.name == name).values(owner=owner, token=token, lease_until=until))
     return token

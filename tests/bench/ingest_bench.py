@@ -16,10 +16,11 @@ from typing import Any
 
 BAD_SHARE = 0.01
 DUPLICATE_SHARE = 0.02
-_WORDS = (
+_TEXT = (
     "my card was charged twice for the same order please help me get a refund now the transfer is still pending what is"
     " your policy on late fees and how do i close the account that was opened without asking me first"
-).split()
+)
+_WORDS = _TEXT.split()
 
 _PLAIN = """
 import json, resource, sys, time, duckdb

@@ -19,8 +19,9 @@ from controlplane.core.rollout import ActorKind, Change, Event, apply, start
 from controlplane.settings import shipped_policy
 from controlplane.store import state as state_module
 from controlplane.store import state_tables
-from controlplane.store.state import FencedOff, StateReader, StateWriter
+from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
+from controlplane.store.state_claims import FencedOff
 from controlplane.store.state_rows import (
     AuditEntry,
     Commit,
