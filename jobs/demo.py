@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ FIXED = ReleaseConfig("v1.1", seed=2)
 def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json: bool) -> None:
     """Tell the story, print the timeline (or one JSON object), and go on living where `serve` says so."""
     began = time.monotonic()
+    end_cleanly_on_signals()
     settings = fresh_workspace(home)
     policy = parse(shipped_policy("demo"), "demo.toml")
     clock = StoryClock(STORY_START)
@@ -66,6 +68,16 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
             live(settings, control, story)
     if as_json:
         print(json.dumps(result), flush=True)
+
+
+def end_cleanly_on_signals() -> None:
+    """Ctrl-C and SIGTERM end the demo the same way, also where a shell has started it with SIGINT ignored."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
 
 def fresh_workspace(home: str | None) -> Settings:

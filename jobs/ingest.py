@@ -104,6 +104,6 @@ def log_files(paths: Iterable[Path]) -> Iterator[Path]:
 @contextmanager
 def _bar(console: Console | None, files: Sequence[Path]) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=console is None, transient=True) as bar:
+    with Progress(*columns, console=console, disable=console is None or not console.is_terminal, transient=True) as bar:
         bar.add_task("ingest", total=sum(file.stat().st_size for file in files))
         yield bar

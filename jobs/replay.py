@@ -40,7 +40,7 @@ def run(
     texts = read_messages(file, text_column, limit)
     plan = ReplayPlan(f"replay-{parts.clock():%Y%m%dT%H%M%S%f}", seed, parts.low_risk_intents)
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True) as bar:
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("replaying", total=len(texts))
         return replay_messages(
             texts,

@@ -23,7 +23,7 @@ ON_CALL = "Kim (simulated on-call)"
 MINUTE = timedelta(minutes=1)
 STEP = 2 * MINUTE  # one heartbeat of the control process every two minutes of the story
 AFTER_CUT = timedelta(seconds=10)
-BAD_CHANGE_AFTER = timedelta(minutes=12)  # into the 50 % stage
+BAD_CHANGE_AFTER = timedelta(minutes=6)  # into the 50 % stage
 REPAIR_TAKES = timedelta(minutes=6)
 LONGEST = timedelta(hours=8)
 EXPECTED = timedelta(minutes=110)

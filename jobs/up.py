@@ -149,9 +149,10 @@ def _jobs(control: Control, owner: str) -> list[Job]:
 
 
 def follow_policy(deps: Deps) -> None:
-    """Judge a rollout by its own policy, also one that was started with another policy while this process ran."""
+    """Judge a rollout by its own policy, also one that was started with another policy while this process ran; a policy named for this process stays."""
     rollout = deps.state.rollout()
-    if rollout is not None and rollout.policy_hash != deps.policy.hash:
+    named = deps.settings.policy_path is not None
+    if rollout is not None and rollout.policy_hash != deps.policy.hash and not named:
         deps.policy = policy_in_force(deps.settings, deps.state)
 
 
