@@ -7,6 +7,7 @@ them never touches a decision, and they are started again.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -36,6 +37,8 @@ LEASE_SECONDS = 2.0
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)
 
 
 def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashboards: bool) -> None:
@@ -149,7 +152,10 @@ def _jobs(control: Control, owner: str) -> list[Job]:
 
 
 def follow_policy(deps: Deps) -> None:
-    """Judge a rollout by its own policy, also one that was started with another policy while this process ran; a policy named for this process stays."""
+    """Judge a rollout by its own policy, also one that was started with another policy while this process ran.
+
+    A policy named for this process stays.
+    """
     rollout = deps.state.rollout()
     named = deps.settings.policy_path is not None
     if rollout is not None and rollout.policy_hash != deps.policy.hash and not named:
@@ -186,7 +192,14 @@ class Dashboards:
     def _start(self) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "dashboards.launch", "--port", str(self._port), "--home", str(self._home)]
         with (self._home / "dashboards.log").open("ab") as log:
-            return subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                argv,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
 
     def keep_alive(self) -> None:
         """Start them again when they have ended."""
@@ -201,6 +214,11 @@ class Dashboards:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: SIGTERM when the control process ends, however hard, so that no orphan keeps the port."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _free_port() -> int:
