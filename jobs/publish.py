@@ -1,4 +1,4 @@
-"""Publish what dashboards need as a snapshot: read the state, then the facts, write one file. Off the decision path."""
+"""Publish what dashboards need as a snapshot: bring the rollups up to date, read state and facts, write one file. Off the decision path."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from controlplane.store.snapshot import VersionInfo, publish
+from jobs import rollup
 from jobs.deps import Deps
 
 LEDGER_SHOWN = timedelta(hours=48)
@@ -14,6 +15,7 @@ LEDGER_SHOWN = timedelta(hours=48)
 
 def run(deps: Deps, now: datetime) -> Path:
     """The path of the current snapshot, newly written when something changed. At most every 5 s is the scheduler's affair."""
+    rollup.run(deps, now)
     workspace = deps.settings.workspace
     info = VersionInfo(
         state_version=deps.state.version(),

@@ -1,11 +1,14 @@
-"""One heartbeat of the control process: what has landed is stored, counted, judged, verified and told, in this order."""
+"""One heartbeat of the control process: what has landed is stored, judged, verified and told, in this order.
+
+Rollups are for eyes only (blocks are counted from the facts), so they are brought up to date by the publishing job.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs import evaluate, inbox, ingest, notify, rollup, verify
+from jobs import evaluate, inbox, ingest, notify, verify
 from jobs.deps import Deps
 from jobs.evaluate import Evaluation
 
@@ -23,7 +26,6 @@ def run(deps: Deps, now: datetime) -> Tick:
     """Each step reads what the step before has committed, so a crash between two of them is caught up by the next heartbeat."""
     counts = ingest.run(deps, now)
     inbox.run(deps, now)
-    rollup.run(deps, now)
     evaluation = evaluate.run(deps, now)
     verify.run(deps, now)
     delivered = notify.run(deps, now)
