@@ -51,6 +51,13 @@ def announced(settings: Settings) -> dict[str, Any] | None:
     return _read(path) if _is_held(path) else None
 
 
+def left_behind(settings: Settings) -> int | None:
+    """Id of the process that announced itself here and ended without taking that back, hence hard."""
+    path = _path(settings)
+    found = None if _is_held(path) else _read(path)
+    return None if found is None else int(found["pid"])
+
+
 def control_url(settings: Settings) -> str | None:
     """URL of the control process: the configured one, else that of the one that serves this workspace; None without either."""
     if settings.control_url:

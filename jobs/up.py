@@ -20,6 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from controlplane.server.serve import ServerError
 from controlplane.settings import Settings, SettingsError
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
@@ -28,7 +29,7 @@ from jobs.compose import policy_in_force, workspace_settings
 from jobs.console import OUTSIDE, clock, fail, stderr
 from jobs.control import Control, control_process
 from jobs.deps import Deps
-from jobs.process import announce, announced, withdraw
+from jobs.process import announce, announced, left_behind, withdraw
 from jobs.scheduler import Job, schedule
 
 LEASE = "writer"
@@ -37,6 +38,7 @@ LEASE_SECONDS = 2.0
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
+PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
 
@@ -61,13 +63,16 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
         )
     if port is not None:
         settings = replace(settings, port=port)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    owner = _owner(os.getpid())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     state = StateWriter(settings.state_url)
     state.migrate(clock())
     policy = policy_in_force(settings, state)
+    dead = left_behind(settings)
+    if dead is not None:  # its lease need not run out: a restart after `kill -9` goes on at once
+        state.give_up_lease(LEASE, _owner(dead), clock())
     state.close()
     try:
         with control_process(
@@ -76,6 +81,10 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
             _serve(settings, control, owner, stop, dashboards)
     finally:
         give_up_lease(settings, owner)
+
+
+def _owner(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}"
 
 
 def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> None:
@@ -101,7 +110,6 @@ def give_up_lease(settings: Settings, owner: str) -> None:
 
 def _serve(settings: Settings, control: Control, owner: str, stop: threading.Event, dashboards: bool) -> None:
     deps = control.deps
-    announce(settings, control.server.url)
     child = (
         Dashboards(settings.workspace.home, settings.dashboard_port, control.server.url, settings.token)
         if dashboards
@@ -109,6 +117,7 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
     )
     if child is not None:
         deps.dashboard_url = child.url
+    announce(settings, control.server.url)
     fenced = threading.Event()
 
     def on_fenced() -> None:
@@ -178,8 +187,8 @@ class Dashboards:
     """The dashboards' process, started again when it ends by itself."""
 
     def __init__(self, home: Path, port: int, control_url: str, token: str) -> None:
-        """Starts at once; port 0 takes any free one."""
-        self._port = port or _free_port()
+        """Starts at once; port 0 takes any free one. Raises ServerError when the port is in use."""
+        self._port = usable_port(port)
         self._home = home
         self._environment = {**os.environ, "CONTROLPLANE_URL": control_url, "CONTROLPLANE_TOKEN": token}
         self._process = self._start()
@@ -221,7 +230,19 @@ def _end_with_parent() -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+def usable_port(port: int) -> int:
+    """`port`, or any free one for 0. Raises ServerError while another program has it; those that just end are waited for."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        with socket.socket() as found:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                found.bind(("127.0.0.1", port))
+                return int(found.getsockname()[1])
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise ServerError(
+                        f"the dashboards cannot have port {port} on 127.0.0.1 ({error.strerror}): choose another with "
+                        "CONTROLPLANE_DASHBOARD_PORT (0 takes any free one), or go without with --no-dashboards"
+                    ) from None
+        time.sleep(0.2)

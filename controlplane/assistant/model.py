@@ -194,7 +194,7 @@ class ConversationState:
     clarifications: int = 0
     offered: tuple[str, ...] = ()
     handed_over: bool = False
-    mandatory: SafetyRoute | None = None  # set where screening sent the conversation to a person before an arm was drawn
+    mandatory: SafetyRoute | None = None  # where screening sent it to a person, before an arm was drawn
 
 
 @dataclass(frozen=True, slots=True)

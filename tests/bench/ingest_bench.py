@@ -108,7 +108,7 @@ def records(rows: int, rng: random.Random) -> Iterator[str]:
                 "interaction_id": f"i-{number:09d}",
                 "conversation_id": f"c-{conversation:08d}",
                 "turn": turn + 1,
-                "ts": f"2026-03-{1 + second // 86_400:02d}T{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{rng.randrange(1000):03d}Z",
+                "ts": _moment(second, rng.randrange(1000)),
                 "user_id": f"u-{user}",
                 "segment": "retail",
                 "region": region,
@@ -170,6 +170,12 @@ def _measure(program: str, source: Path, target: Path) -> dict[str, Any]:
         raise RuntimeError(f"the measured process failed:\n{done.stderr}")
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
+
+
+def _moment(second: int, milli: int) -> str:
+    """ISO time so many seconds into March 2026."""
+    hours = f"{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{milli:03d}"
+    return f"2026-03-{1 + second // 86_400:02d}T{hours}Z"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sqlite3
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -235,7 +236,7 @@ def test_from_a_persons_rollback_to_the_next_release(cli: Cli, open_policy: Path
     (incident_id,) = cut["open_incidents"]
     (incident,) = cli.json("incident", "list")["incidents"]
     assert (incident["incident_id"], incident["trigger"], incident["state"]) == (incident_id, "person", "open")
-    assert incident["cut_at"] == cut["since"]
+    assert datetime.fromisoformat(incident["cut_at"]) == datetime.fromisoformat(cut["since"])
     for event in ("rollback", "hold", "resume"):
         assert "ROLLED_BACK" in cli.refused(event, *PERSON, code=1)
     assert cli.refused("promote", "--actor", "cleo", code=1)
