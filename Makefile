@@ -32,7 +32,7 @@ lint: setup  ## style, types, import contracts
 	$(BIN)/lint-imports
 
 test: lint  ## lint and all tests (under 12 minutes on 2 cores)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 slow: setup  ## the long simulations
 	$(BIN)/python -m pytest -m slow $(ARGS)

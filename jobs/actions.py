@@ -110,9 +110,7 @@ def act(
         if current is None:
             raise Refused("there is no rollout yet: start one with `controlplane release start`")
         if expected_version not in (None, current.version) and event is not Event.ROLLBACK:
-            raise Refused(
-                f"the rollout is at version {current.version} now, not {expected_version}: look again, then decide"
-            )
+            raise Refused(_looked_at(current, expected_version))
         try:
             after = apply(current, Change(event, ActorKind.PERSON, f"{reason} ({actor})", now), policy)
         except IllegalTransition as error:
@@ -128,6 +126,10 @@ def act(
             continue
         return after
     raise Refused("the rollout kept changing while this was tried; look at `controlplane status` and try again")
+
+
+def _looked_at(current: Rollout, version: int | None) -> str:
+    return f"the rollout is at version {current.version} now, not {version}: look again, then decide"
 
 
 def _with_incident(commit: Commit, rollout: Rollout, actor: str, reason: str, now: datetime) -> Commit:
@@ -163,18 +165,23 @@ def _with_incident(commit: Commit, rollout: Rollout, actor: str, reason: str, no
     return replace(commit, incident=incident, messages=(message,))
 
 
-def promote(deps: Deps, actor: str, reason: str, now: datetime) -> Rollout:
-    """Approve as `actor` and go one stage further when the gate passes. Raises Refused with what is missing."""
+def promote(deps: Deps, actor: str, reason: str, now: datetime, expected_version: int | None = None) -> Rollout:
+    """Approve as `actor` and go one stage further when the gate passes. Raises Refused with what is missing.
+
+    The gate is that of the stage seen here: when the rollout changes meanwhile, nobody is promoted through it.
+    """
     current = deps.state.rollout()
     if current is None:
         raise Refused("there is no rollout yet: start one with `controlplane release start`")
+    if expected_version not in (None, current.version):
+        raise Refused(_looked_at(current, expected_version))
     result = gate(deps, current, now, extra_approver=actor)
     if result.verdict is not Verdict.PASS:
         raise Refused(
             f"{current.release} may not leave stage {current.phase} {current.share:.0%} yet: {describe(result)}"
         )
     deps.state.approve(current, actor, reason, now)
-    return act(deps.state, deps.policy, Event.PROMOTE, actor, reason, now)
+    return act(deps.state, deps.policy, Event.PROMOTE, actor, reason, now, current.version)
 
 
 def describe(result: GateResult) -> str:

@@ -136,7 +136,7 @@ def _vitals(deps: Deps) -> Vitals:
 def _act(deps: Deps, wish: ActionRequest, now: datetime) -> Mapping[str, Any]:
     try:
         if wish.action is ControlAction.PROMOTE:
-            actions.promote(deps, wish.actor, wish.reason, now)
+            actions.promote(deps, wish.actor, wish.reason, now, wish.expected_version)
         else:
             actions.act(
                 deps.state, deps.policy, _EVENTS[wish.action], wish.actor, wish.reason, now, wish.expected_version

@@ -27,6 +27,7 @@ from jobs.console import stderr
 from jobs.control import Control, control_process
 from jobs.process import announce, control_url, withdraw
 from jobs.story import Release, Story, StoryClock
+from jobs.up import usable_port
 
 STORY_START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # a Monday; fixed, so that a seed gives the same times
 SOURCE = "embedded"
@@ -42,6 +43,8 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
     began = time.monotonic()
     end_cleanly_on_signals()
     settings = fresh_workspace(home)
+    if serve:
+        usable_port(settings.dashboard_port)  # better told now than after the story
     policy = parse(shipped_policy("demo"), "demo.toml")
     clock = StoryClock(STORY_START)
     with ExitStack() as stack:

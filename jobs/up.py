@@ -243,6 +243,6 @@ def usable_port(port: int) -> int:
                 if time.monotonic() > deadline:
                     raise ServerError(
                         f"the dashboards cannot have port {port} on 127.0.0.1 ({error.strerror}): choose another with "
-                        "CONTROLPLANE_DASHBOARD_PORT (0 takes any free one), or go without with --no-dashboards"
+                        "CONTROLPLANE_DASHBOARD_PORT (0 takes any free one)"
                     ) from None
         time.sleep(0.2)

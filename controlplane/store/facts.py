@@ -22,6 +22,7 @@ from controlplane.store.queries import load
 from controlplane.store.reading import (
     SLICE_BYTES,
     Batch,
+    BoundedStream,
     SourceError,
     file_batches,
     first_row,
@@ -142,13 +143,13 @@ def ingest_landing(
 def _news(
     segment: Segment, position: tuple[int, int, bool] | None, key: bytes, slice_bytes: int, final: bool
 ) -> Iterator[Batch]:
-    """What was added to the segment since the ledger's position; the half-written last line only when it is final."""
+    """What was added to the segment since the ledger's position; the half-written last line only when it is final. Reads
+    no further than the segment went when it was looked at, or a busy writer would keep this job for ever."""
     offset, line, _ = position or (0, 1, False)
     with segment.path.open("rb") as stream:
         stream.seek(offset)
-        yield from line_batches(
-            stream, key, start=offset, first_line=line, slice_bytes=slice_bytes, keep_tail=not final
-        )
+        part = BoundedStream(stream, segment.size - offset)
+        yield from line_batches(part, key, start=offset, first_line=line, slice_bytes=slice_bytes, keep_tail=not final)
 
 
 def _check_readable(path: Path) -> None:

@@ -165,13 +165,19 @@ def segments(folder: Path | str) -> list[Segment]:
     found: list[Segment] = []
     for source in sorted(path for path in folder.iterdir() if path.is_dir()):
         paths = sorted(source.glob("*.jsonl"))
-        found += [Segment(source.name, path, path.stat().st_size, _held(path), path == paths[-1]) for path in paths]
+        found += [_segment(source.name, path, path == paths[-1]) for path in paths]
     return found
 
 
 def _encode(record: Mapping[str, Any], masker: Callable[[str], str]) -> bytes:
     text = json.dumps(masked(record, masker), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "replace") + b"\n"
+
+
+def _segment(source: str, path: Path, newest: bool) -> Segment:
+    # First whether it is alive, then its size: the size of a segment that nobody writes to any more is final.
+    alive = _held(path)
+    return Segment(source, path, path.stat().st_size, alive, newest)
 
 
 def _held(path: Path) -> bool:

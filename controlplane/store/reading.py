@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +73,36 @@ class _Row:
     field: str | None = None
 
 
+class ByteStream(Protocol):
+    """What line reading needs of a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        ...
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        ...
+
+
+class BoundedStream:
+    """The next `left` bytes of a stream."""
+
+    def __init__(self, stream: BinaryIO, left: int) -> None:
+        self._stream = stream
+        self._left = left
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def tell(self) -> int:
+        """The position in the underlying stream."""
+        return self._stream.tell()
+
+
 def file_batches(path: Path, key: bytes, columns: ColumnMap | None, slice_bytes: int = SLICE_BYTES) -> Iterator[Batch]:
     """All of a file, whatever its format. `key` keys the fingerprints. Raises SourceError."""
     with opened(path) as (stream, consumed):
@@ -122,7 +152,7 @@ def first_row(path: Path) -> bytes:
 
 
 def line_batches(
-    stream: BinaryIO,
+    stream: ByteStream,
     key: bytes,
     *,
     start: int = 0,
@@ -171,7 +201,7 @@ def _line_batch(block: bytes, offset: int, first_line: int, key: bytes, consumed
     )
 
 
-def _skip_giant(stream: BinaryIO, block: bytes, line: int, key: bytes, slice_bytes: int) -> tuple[Reject, int, bytes]:
+def _skip_giant(stream: ByteStream, block: bytes, line: int, key: bytes, slice_bytes: int) -> tuple[Reject, int, bytes]:
     """A line longer than a slice: read on to its end without keeping it. Returns the reject, the line's length in bytes
     and what was read beyond it."""
     digest = blake2b(block, digest_size=8, key=key)

@@ -1,13 +1,15 @@
 """Stores slices of records: everything a slice says, and that it was read, in one DuckDB transaction.
 
 The steps of a slice, in order (the SQL is in sql/staging):
-    stage      decode, convert and check every line (stage.sql, checks.sql)
+    stage      decode, convert and check every line
     judge      exceptions: bad rows, known ids (duplicates or changed), contradictions, repeats inside the slice
     settle     only what will be stored is left; unknown keys join `extra`; content is masked
     store      rows into their tables
-    converse   conversations: old rows out, merged rows in, returns of the same customers
-    record     quarantine, touched minutes, ledger (batch, file position, source)
-    commit     all of it, or nothing; some slices of a large file share a transaction, which spares most of the log writing
+    record     quarantine, touched minutes, ledger
+The steps of a transaction, which is one slice or, in a large file, a few (that spares most of the log writing):
+    converse   conversations: what the slices say is folded into them; returns of the same customers
+    note       positions of files, watermarks of sources
+    commit     all of it, or nothing
 
 A process killed between any two steps leaves the database as after the last commit; the next run reads from there.
 `observe` is told each step after it is done: for progress bars, and for tests that kill the process there.
@@ -102,6 +104,8 @@ class SliceStore:
         self._observe = observe
         self._transaction_bytes = transaction_bytes
         self._waiting: int | None = None
+        self._batch = 0
+        self._positions: dict[str, dict[str, Any]] = {}
         self._run("macros")
         self._run("fields", **schema_columns())
         self._run("known_fields")
@@ -123,9 +127,9 @@ class SliceStore:
     def store(self, batch: Batch, origin: Origin) -> IngestCounts:
         """Store one slice and note in the ledger that it was read. Raises IngestError; then nothing since the last commit
         is stored."""
-        self._begin()
-        self._cursor.register("incoming", batch.table)
         with self._explained(f"{origin.path}: the slice from {batch.start} to {batch.end}"):
+            self._begin()
+            self._cursor.register("incoming", batch.table)
             counts = self._steps(batch, origin)
         self._cursor.unregister("incoming")
         self._waiting = (self._waiting or 0) + int(batch.table.nbytes)
@@ -135,15 +139,27 @@ class SliceStore:
 
     def finish(self, origin: Origin) -> None:
         """Note that nothing will be added to the file any more."""
-        self._begin()
         with self._explained(origin.path):
-            self._run("file_done", file_key=origin.file_key, moment=self._moment)
+            self._begin()
+            if origin.file_key in self._positions:
+                self._positions[origin.file_key]["done"] = True
+            else:
+                self._run("file_done", file_key=origin.file_key, moment=self._moment)
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
         if self._waiting is None:
             return
-        with self._explained("the transaction"):
+        with self._explained(
+            ", ".join(str(position["path"]) for position in self._positions.values()) or "the end of a file"
+        ):
+            if self._positions:
+                self._converse()
+                self._observe("converse")
+                for position in self._positions.values():
+                    self._run("file_note", **position, moment=self._moment)
+                self._run("source_note", moment=self._moment)
+                self._observe("note")
             self._cursor.execute("COMMIT")
         self._waiting = None
         self._observe("commit")
@@ -152,6 +168,9 @@ class SliceStore:
         if self._waiting is None:
             self._cursor.execute("BEGIN TRANSACTION")
             self._waiting = 0
+            self._positions = {}
+            self._run("pending")
+            self._batch = int(self._run("next_batch").fetchall()[0][0]) - 1
 
     def _roll_back(self) -> None:
         self._waiting = None
@@ -174,22 +193,21 @@ class SliceStore:
             raise
 
     def _steps(self, batch: Batch, origin: Origin) -> IngestCounts:
+        self._batch += 1
         has_unknown, kinds = self._judge()
-        number = int(self._run("next_batch").fetchall()[0][0])
-        self._run("settle")
         if has_unknown:
             self._run("extras")
         self._mask()
+        self._run("settled")
         self._observe("settle")
         for kind in kinds:
             if kind in RECORDS and RECORDS[kind].table:
-                self._run(f"store_{kind}", batch=number)
+                self._run(f"store_{kind}", batch=self._batch)
         if has_unknown:
-            self._run("extras_insert", batch=number)
+            self._run("extras_insert", batch=self._batch)
+        self._run("pending_add")
         self._observe("store")
-        self._converse(number)
-        self._observe("converse")
-        counts = self._record(batch, origin, number)
+        counts = self._record(batch, origin)
         self._observe("record")
         return counts
 
@@ -199,12 +217,14 @@ class SliceStore:
     def _judge(self) -> tuple[bool, list[str]]:
         """Decodes and judges every line; returns whether unknown keys occur, and the record types in the slice."""
         latest = self._moment + FUTURE_TOLERANCE
+        self._run("slice_begin")
         self._run("stage", latest=latest)
-        has_suspects, kinds = self._run("survey").fetchall()[0]
+        has_suspects, has_problems, kinds = self._run("survey").fetchall()[0]
+        if has_problems:
+            self._run("exceptions")
         if has_suspects:
             self._run("validate", latest=latest)
         self._observe("stage")
-        self._run("exceptions")
         self._run("shapes")
         has_unknown, has_twice = self._run("shapes_survey").fetchall()[0]
         if has_twice:
@@ -222,31 +242,32 @@ class SliceStore:
         columns: dict[str, list[Any]] = {"row_id": [row[0] for row in rows]}
         for position, (cell, masker) in enumerate(_MASKERS.items(), start=1):
             columns[cell] = [None if row[position] is None else masker(row[position]) for row in rows]
-        self._run("masked_create", **columns)
-        self._run("masked")
+        self._run("masked", **columns)
 
-    def _converse(self, number: int) -> None:
+    def _converse(self) -> None:
+        """Folds what the slices say into the conversations. Rows that the transaction itself wrote are not touched again."""
         self._run("changes")
-        self._run("merged", batch=number)
-        self._run("conversations_update")
-        self._run("conversations_add")
+        self._run("before")
+        self._run("merged", batch=self._batch)
         self._run("returns")
-        self._run("returns_apply", batch=number)
-        self._run("touched", batch=number)
+        self._run("conversations_update")
+        self._run("returns_apply", batch=self._batch)
+        self._run("conversations_add")
+        self._run("touched_starts", batch=self._batch)
 
-    def _record(self, batch: Batch, origin: Origin, number: int) -> IngestCounts:
+    def _record(self, batch: Batch, origin: Origin) -> IngestCounts:
         stored, duplicates, quarantined, heartbeats, first_ts, last_ts = self._run("counts").fetchall()[0]
         rejected = quarantined + len(batch.rejects)
         counts = IngestCounts(batch.rows + len(batch.rejects) - heartbeats, stored, duplicates, rejected)
         if counts.read != stored + duplicates + rejected:
             raise IngestError(f"{origin.path}: {counts} do not add up; nothing of the slice was kept, report this file")
         if rejected:
-            self._quarantine(batch, origin, number)
-        place = {"source": origin.source, "path": origin.path, "file_key": origin.file_key, "moment": self._moment}
+            self._quarantine(batch, origin)
+        place = {"source": origin.source, "path": origin.path, "file_key": origin.file_key}
         self._run(
             "batch",
             **place,
-            batch=number,
+            batch=self._batch,
             from_offset=batch.start,
             to_offset=batch.end,
             read=counts.read,
@@ -255,12 +276,15 @@ class SliceStore:
             quarantined=rejected,
             first_ts=first_ts,
             last_ts=last_ts,
+            moment=self._moment,
         )
-        self._run("file_note", **place, next_offset=batch.end, next_line=batch.next_line)
-        self._run("source_note", source=origin.source, live=origin.live, last_ts=last_ts, moment=self._moment)
+        self._run("touched", batch=self._batch)
+        self._run("heard_add", source=origin.source, last_ts=last_ts, live=origin.live)
+        position = {"next_offset": batch.end, "next_line": batch.next_line, "done": False}
+        self._positions[origin.file_key] = {**place, **position}
         return counts
 
-    def _quarantine(self, batch: Batch, origin: Origin, number: int) -> None:
+    def _quarantine(self, batch: Batch, origin: Origin) -> None:
         found = self._run("rejected").fetchall()
         rows = [
             self._quarantine_row(origin, line, _reason(reason, line, batch), field, kind, raw_hash, text)
@@ -270,8 +294,8 @@ class SliceStore:
         if not rows:
             return
         columns = {name: [row[index] for row in rows] for index, name in enumerate(_QUARANTINE_COLUMNS)}
-        self._run("quarantine_create", **columns)
-        self._run("quarantine", path=origin.path, batch=number, moment=self._moment)
+        self._run("rejects", **columns)
+        self._run("quarantine", path=origin.path, batch=self._batch, moment=self._moment)
 
     def _early_row(self, origin: Origin, reject: Reject) -> tuple[Any, ...]:
         return self._quarantine_row(origin, reject.line, reject.reason, reject.field, None, reject.raw_hash, reject.raw)

@@ -2,7 +2,7 @@
 -- Reads only the narrow hash columns of the history; the slice is the small side of each join.
 INSERT INTO exceptions
 WITH sound AS (
-  SELECT row_id, line, kind, id_hash, raw_hash FROM staged WHERE problem IS NULL
+  SELECT row_id, line, kind, id_hash, raw_hash FROM staged ANTI JOIN exceptions USING (line)
 ), stored AS (
   SELECT 'interaction' AS kind, id_hash, raw_hash FROM interactions WHERE id_hash IN (SELECT id_hash FROM sound WHERE kind = 'interaction')
   UNION ALL SELECT 'exposure' AS kind, id_hash, raw_hash FROM exposures WHERE id_hash IN (SELECT id_hash FROM sound WHERE kind = 'exposure')

@@ -1,7 +1,7 @@
--- touched conversations as they are after the slice: what was stored (o) and what the slice says (n)
+-- touched conversations as they are after the transaction: what was stored (o) and what its slices say (n)
 CREATE OR REPLACE TEMP TABLE merged AS
 WITH both_sides AS (
-  SELECT n.conversation_id, n.id_hash, coalesce(o.user_id, n.user_id) AS user_id, coalesce(o.arm, n.arm) AS arm,
+  SELECT o.row_number, n.conversation_id, n.id_hash, coalesce(o.user_id, n.user_id) AS user_id, coalesce(o.arm, n.arm) AS arm,
     least(o.first_key, n.first_key) AS first_key,
     CASE WHEN o.first_key IS NULL OR n.first_key < o.first_key THEN n.first_seen ELSE o.first_seen END AS first_seen,
     least(o.exposure_key, n.exposure_key) AS exposure_key,
@@ -21,9 +21,9 @@ WITH both_sides AS (
     CASE WHEN o.tokens_in IS NULL THEN n.tokens_in ELSE o.tokens_in + coalesce(n.tokens_in, 0) END AS tokens_in,
     CASE WHEN o.tokens_out IS NULL THEN n.tokens_out ELSE o.tokens_out + coalesce(n.tokens_out, 0) END AS tokens_out,
     CASE WHEN o.cost_usd IS NULL THEN n.cost_usd ELSE o.cost_usd + coalesce(n.cost_usd, 0) END AS cost_usd
-  FROM changes AS n LEFT JOIN existing AS o ON o.id_hash = n.id_hash
+  FROM changes AS n LEFT JOIN before AS o ON o.id_hash = n.id_hash
 )
-SELECT conversation_id, id_hash, user_id, arm, coalesce(exposed.release, first_seen.release) AS release, coalesce(exposed.phase, first_seen.phase) AS phase,
+SELECT row_number, conversation_id, id_hash, user_id, arm, coalesce(exposed.release, first_seen.release) AS release, coalesce(exposed.phase, first_seen.phase) AS phase,
   exposed.rollout_id AS rollout_id, exposed.flag_version AS flag_version, coalesce(exposed.segment, first_seen.segment) AS segment,
   coalesce(exposed.region, first_seen.region) AS region, coalesce(exposed.channel, first_seen.channel) AS channel, exposed.eligible AS eligible,
   exposed.ineligible_reason AS ineligible_reason, coalesce(exposed.intent_first, first_seen.intent_first) AS intent_first, started_at, last_at,

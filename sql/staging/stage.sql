@@ -41,14 +41,17 @@ SELECT row_id, line, raw_hash, shape, kind,
   t.ts, TRY_CAST(t.turn AS INTEGER) AS turn, t.intent_conf, t.latency_ms, as_count(t.tokens_in) AS tokens_in,
   as_count(t.tokens_cached) AS tokens_cached, as_count(t.tokens_out) AS tokens_out, t.cost_usd, t.csat, t.escalated, t.resolved, t.timed_out,
   as_count(t.flag_version) AS flag_version, t.share, t.eligible, t.score, t.sampling_rate,
-  CASE WHEN kind IS NULL THEN 'not_json' WHEN kind NOT IN ('interaction', 'exposure', 'model_call', 'dependency_call', 'workflow_run', 'feedback', 'evaluation',
-    'heartbeat') THEN 'unknown_record:record' END AS problem,
+  CASE WHEN kind IS NULL THEN 'not_json' ELSE CASE kind WHEN 'interaction' THEN NULL WHEN 'exposure' THEN NULL WHEN 'model_call' THEN NULL
+    WHEN 'dependency_call' THEN NULL WHEN 'workflow_run' THEN NULL WHEN 'feedback' THEN NULL WHEN 'evaluation' THEN NULL WHEN 'heartbeat' THEN NULL
+    ELSE 'unknown_record:record' END END AS problem,
   (t.ts IS NULL AND (kind <> 'interaction' OR r.ts IS NOT NULL)) OR t.ts < TIMESTAMP '2000-01-01' OR t.ts > $latest
   OR coalesce(r.interaction_id, r.exposure_id, r.call_id, r.run_id, r.feedback_id, r.evaluation_id, r.source, '') = ''
   OR (kind IN ('interaction', 'exposure', 'feedback') AND coalesce(r.conversation_id, '') = '')
   OR CASE kind WHEN 'interaction' THEN coalesce(r.interaction_id, '') = '' OR t.turn IS NULL OR r.arm NOT IN ('assistant', 'baseline')
     WHEN 'exposure' THEN coalesce(r.exposure_id, '') = '' OR coalesce(r.variant, '') NOT IN ('assistant', 'baseline')
-    WHEN 'workflow_run' THEN true WHEN 'evaluation' THEN coalesce(r.evaluation_id, '') = '' OR coalesce(r.name, '') = ''
+    WHEN 'workflow_run' THEN coalesce(r.run_id, '') = '' OR coalesce(r.workflow, '') = ''
+      OR coalesce(r.status, '') NOT IN ('started', 'completed', 'failed', 'refused', 'compensated')
+    WHEN 'evaluation' THEN coalesce(r.evaluation_id, '') = '' OR coalesce(r.name, '') = ''
     WHEN 'feedback' THEN coalesce(r.feedback_id, '') = '' WHEN 'heartbeat' THEN coalesce(r.source, '') = '' ELSE coalesce(r.call_id, '') = '' END
   OR (r.turn IS NOT NULL AND (t.turn IS NULL OR NOT t.turn BETWEEN 0 AND 1000000000 OR t.turn <> trunc(t.turn)))
   OR (r.intent_conf IS NOT NULL AND (t.intent_conf IS NULL OR NOT t.intent_conf BETWEEN 0 AND 1))

@@ -1,2 +1,2 @@
--- what the slice needs beyond the ordinary: has suspects, the record types in it
-SELECT coalesce(bool_or(suspect), false) AS has_suspects, list(DISTINCT kind) AS kinds FROM staged;
+-- what the slice needs beyond the ordinary: has suspects, has lines that are no record, the record types in it
+SELECT coalesce(bool_or(suspect AND problem IS NULL), false) AS has_suspects, count(problem) > 0 AS has_problems, list(DISTINCT kind) AS kinds FROM staged;

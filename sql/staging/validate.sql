@@ -1,6 +1,6 @@
 -- The suspects, field by field, against the landing schema; the first problem wins: wrong type, missing, impossible, unknown arm, future time; then in the order of fields.
-UPDATE staged SET problem = found.problem
-FROM (
+INSERT INTO exceptions
+WITH found AS (
   WITH looked AS (
     SELECT s.row_id, f.*, json_type(i.text, '$.' || f.field) AS found, i.text ->> ('$.' || f.field) AS val, json_type(i.text) AS whole
     FROM (SELECT row_id, kind FROM staged WHERE suspect AND problem IS NULL) AS s
@@ -27,4 +27,6 @@ FROM (
   SELECT row_id, arg_min(CASE reason WHEN 'not_json' THEN reason ELSE reason || ':' || field END,
     list_position(['not_json', 'wrong_type', 'missing_required', 'impossible_value', 'unknown_arm', 'future_time'], reason) * 1000 + ordinal) AS problem
   FROM judged WHERE reason IS NOT NULL GROUP BY row_id
-) AS found WHERE staged.row_id = found.row_id;
+)
+SELECT s.row_id, s.line, s.kind, 'quarantine' AS outcome, split_part(f.problem, ':', 1) AS reason, nullif(split_part(f.problem, ':', 2), '') AS field
+FROM found AS f JOIN staged AS s ON s.row_id = f.row_id;

@@ -15,7 +15,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from controlplane.core.model import Rollout
 from controlplane.settings import shipped_policy
+from controlplane.store.state import StateWriter
 from jobs.cli import app
 from tests.jobs.command_line import OPEN_POLICY, Cli, last_line
 
@@ -214,6 +216,23 @@ def test_a_promotion_with_an_open_gate_grows_to_the_end_and_no_further(cli: Cli,
     assert cli.refused("promote", "--actor", "cleo", code=1)
     assert [row["event"] for row in cli.json("audit", "log")["rows"]] == ["start", "approve", "promote"]
     assert cli.json("audit", "verify")["ok"] is True
+
+
+def test_two_promotions_at_once_pass_one_gate(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second person's gate was that of a stage that is left by now; the next one has not been judged."""
+    policy = tmp_path / "stages.toml"
+    policy.write_text(OPEN_POLICY.replace("[0.5, 1.0]", "[0.1, 0.5, 1.0]"))
+    cli.start(policy=policy)
+    approve = StateWriter.approve
+
+    def somebody_is_faster(state: StateWriter, rollout: Rollout, approver: str, note: str, now: datetime) -> None:
+        if approver == "cleo":
+            assert cli.json("promote", "--actor", "dora")["share"] == 0.5
+        approve(state, rollout, approver, note, now)
+
+    monkeypatch.setattr(StateWriter, "approve", somebody_is_faster)
+    assert "look again" in cli.refused("promote", "--actor", "cleo", code=1)
+    assert cli.json("status")["share"] == 0.5
 
 
 def test_the_policy_in_force_is_the_rollouts(cli: Cli, open_policy: Path) -> None:

@@ -217,9 +217,10 @@ def test_files_that_cannot_be_read(tmp_path, warehouse):
     assert rows(warehouse, "SELECT count(*) FROM interactions") == [(0,)]
 
 
-def test_a_failing_database_says_what_was_not_stored(tmp_path, warehouse):
-    warehouse.cursor().execute("DROP TABLE sources")
-    with pytest.raises(IngestError, match=r"a\.jsonl: the slice from 0 to .* could not be stored"):
+@pytest.mark.parametrize(("table", "where"), [("batches", "the slice from 0 to .*"), ("sources", "")])
+def test_a_failing_database_says_what_was_not_stored(tmp_path, warehouse, table, where):
+    warehouse.cursor().execute(f"DROP TABLE {table}")
+    with pytest.raises(IngestError, match=rf"a\.jsonl.*{where} could not be stored"):
         ingest(warehouse, write_lines(tmp_path / "a.jsonl", RECORDS))
     assert rows(warehouse, "SELECT (SELECT count(*) FROM interactions), (SELECT count(*) FROM conversations)") == [
         (0, 0)

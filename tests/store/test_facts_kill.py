@@ -13,7 +13,7 @@ from controlplane.store.warehouse import Warehouse
 from tests.store.facts_world import KEY, NOW, contents, exposure, feedback, ingest, interaction, rows, write_lines
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ["stage", "judge", "settle", "store", "converse", "record", "commit"]
+STEPS = ["stage", "judge", "settle", "store", "record", "converse", "note", "commit"]
 
 
 def lines():
@@ -80,7 +80,7 @@ def test_a_file_is_taken_in_whole_after_a_kill_at_any_step(tmp_path, undisturbed
         assert contents(warehouse) == expected
 
 
-@pytest.mark.parametrize(("step", "times"), [("settle", 1), ("converse", 3), ("record", 2), ("commit", 1)])
+@pytest.mark.parametrize(("step", "times"), [("settle", 1), ("converse", 2), ("record", 2), ("commit", 1)])
 def test_the_landing_folder_is_read_on_after_a_kill(tmp_path, undisturbed, step, times):
     folder = tmp_path / "landing"
     (folder / "phone").mkdir(parents=True)
