@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(release, name="release")
 app.add_typer(incident, name="incident")
 
+PIPE_WIDTH = 100_000  # of a table that no person looks at: nothing is folded
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same decisions.")]
 
 
@@ -144,12 +146,12 @@ def sql(
         show({"columns": columns, "rows": rows}, True)
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 @app.command()

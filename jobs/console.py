@@ -71,7 +71,7 @@ def errors_are_messages() -> Iterator[None]:
 def _message_and_code(error: Exception) -> tuple[str, int] | None:
     """What to say about a known error. The modules that name the errors are loaded only now: a command that goes well needs few."""
     import duckdb
-    from sqlalchemy.exc import DatabaseError
+    from sqlalchemy.exc import ArgumentError, DatabaseError
 
     from controlplane.core.policy import PolicyError
     from controlplane.server.serve import ServerError
@@ -90,6 +90,8 @@ def _message_and_code(error: Exception) -> tuple[str, int] | None:
             return str(error), BAD_INPUT
         case _ if isinstance(error, files):
             return str(error), BAD_INPUT
+        case ArgumentError():
+            return f"CONTROLPLANE_STATE_URL cannot be used: {error}", BAD_INPUT
         case FencedOff() | LandingError() | ServerError() | WarehouseError():
             return str(error), OUTSIDE
         case DatabaseError():

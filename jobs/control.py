@@ -29,7 +29,7 @@ from controlplane.server.services import (
     SqlResult,
     Vitals,
 )
-from controlplane.settings import Settings
+from controlplane.settings import Settings, SettingsError
 from controlplane.store.flags import FlagReader
 from controlplane.store.landing import LandingWriter
 from controlplane.store.rollups import watermark
@@ -72,7 +72,8 @@ def control_process(
 ) -> Iterator[Control]:
     """Open everything and serve the control API. `before_facts` runs on the state before the facts are opened (the lease).
 
-    Raises ServerError when the port is in use, and the warehouse's error when another process has the facts.
+    Raises ServerError when the port is in use, SettingsError for a token that is too short, and the warehouse's error when
+    another process has the facts.
     """
     with ExitStack() as stack:
         state = StateWriter(settings.state_url)
@@ -86,7 +87,11 @@ def control_process(
         flags = FlagReader(reader)
         deps = Deps(settings, warehouse, state, policy)
         deps.receivers, deps.rules = notify.receivers(settings, stream)
-        server = stack.enter_context(ControlServer(create_app(_services(deps, flags, landing, clock)), port))
+        try:
+            app = create_app(_services(deps, flags, landing, clock))
+        except ValueError as error:
+            raise SettingsError(f"CONTROLPLANE_TOKEN cannot be used: {error}") from None
+        server = stack.enter_context(ControlServer(app, port))
         deps.flag_urls, deps.probe = (server.url,), prober(settings.token)
         yield Control(deps, server, flags, landing)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ class Cli:
     """`controlplane` on one workspace, named by CONTROLPLANE_HOME."""
 
     home: Path
+    surroundings: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str | Path, code: int = 0) -> Said:
         """Run a command; its exit code must be `code`, and an unexpected exception is not hidden."""
-        surroundings = {**dict.fromkeys(SURROUNDINGS), "CONTROLPLANE_HOME": str(self.home)}
+        surroundings = {**dict.fromkeys(SURROUNDINGS), "CONTROLPLANE_HOME": str(self.home), **self.surroundings}
         result = CliRunner().invoke(app, [str(word) for word in words], env=surroundings, catch_exceptions=False)
         assert result.exit_code == code, (result.exit_code, result.output)
         return Said(result.exit_code, result.stdout, result.stderr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -74,15 +73,18 @@ class Up:
                 stdout=log,
                 stderr=log,
             )
-        eventually("the announcement", lambda: self._ended() or (left.exists() and left.read_text() != before))
-        assert self._process.poll() is None, self.said()
+        eventually(
+            "the announcement", lambda: self.ended() is not None or (left.exists() and left.read_text() != before)
+        )
+        assert self.ended() is None, self.said()
         self.url = json.loads(left.read_text())["url"]
         headers = {"Authorization": f"Bearer {(self.home / 'token').read_text().strip()}"}
         self.http = httpx.Client(base_url=self.url, headers=headers, timeout=30)
         assert self.http.get("/readyz").status_code == 200
 
-    def _ended(self) -> bool:
-        return self._process.poll() is not None
+    def ended(self) -> int | None:
+        """Its exit code; None while it lives."""
+        return self._process.poll()
 
     @property
     def pid(self) -> int:
@@ -121,10 +123,6 @@ class Up:
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
-
-    def dashboards_url(self) -> str:
-        """Where its dashboards are."""
-        return re.findall(r"dashboards on (http://[0-9.:]+)", " ".join(self.said().split()))[-1]
 
     def children(self) -> list[int]:
         """Process ids of its children (Linux)."""

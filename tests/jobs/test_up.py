@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ def now() -> str:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One process for all tests that leave it running; started without any rollout, ended as a person ends it."""
-    with Up(tmp_path_factory.mktemp("up") / "home") as running:
+    with Up(tmp_path_factory.mktemp("up") / "Zoë's home") as running:
         yield running
         assert running.end(signal.SIGINT) == 0, running.said()
         assert not (running.home / "control.json").exists()
@@ -226,6 +228,18 @@ def test_a_stop_by_sigterm_is_clean_and_a_restart_goes_on(tmp_path: Path) -> Non
     assert Cli(home).one("SELECT count(*) FROM interactions") == 50
 
 
+def test_who_loses_the_workspace_to_another_stops_by_itself(tmp_path: Path) -> None:
+    """As after a long sleep of the machine, when another host has taken over."""
+    with Up(tmp_path / "home") as up:
+        with closing(sqlite3.connect(tmp_path / "home" / "state.sqlite")) as connection, connection:
+            take = "UPDATE leases SET owner = 'elsewhere:1', token = token + 1, lease_until = '2999-01-01T00:00:00.000000Z'"
+            assert connection.execute(take).rowcount == 1
+        assert eventually("its end", up.ended) == 3
+        assert "another control process has taken over" in up.said()
+        assert "Traceback" not in up.said()
+        assert not (tmp_path / "home" / "control.json").exists()
+
+
 def test_a_command_that_waits_is_told_when_the_process_is_gone(tmp_path: Path) -> None:
     """The process is stopped, so the request lies there; then it is killed."""
     log = write_lines(tmp_path / "log.jsonl", [interaction(1)])
@@ -254,31 +268,25 @@ class _Asking:
         return self._process.returncode, message
 
 
-def test_dashboards_run_beside_it_come_back_when_killed_and_end_with_it(tmp_path: Path) -> None:
-    with Up(tmp_path / "home", dashboards=True) as up:
-        url = up.dashboards_url()
+def test_dashboards_come_back_when_killed_and_end_with_their_process_however_it_ends(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    url = f"http://127.0.0.1:{port}"
+    with Up(tmp_path / "home", dashboards=True, CONTROLPLANE_DASHBOARD_PORT=port) as up:
+        assert url in " ".join(up.said().split())
         eventually("the dashboards", lambda: _answers(url))
         (first,) = up.children()
         os.kill(first, signal.SIGKILL)
         eventually("another process", lambda: up.children() not in ([first], []))
         assert up.http.get("/healthz").status_code == 200
         eventually("the dashboards again", lambda: _answers(url))
+        up.end(signal.SIGKILL)
+        eventually("their end", lambda: not _answers(url))
+        up.start()
+        eventually("the dashboards of the restart", lambda: _answers(url))
         assert up.end() == 0
         assert not _answers(url)
-
-
-def test_dashboards_of_a_killed_process_end_and_its_restart_has_their_port(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    home = tmp_path / "home"
-    with Up(home, dashboards=True, CONTROLPLANE_DASHBOARD_PORT=port) as up:
-        eventually("the dashboards", lambda: _answers(f"http://127.0.0.1:{port}"))
-        up.end(signal.SIGKILL)
-        eventually("their end", lambda: not _answers(f"http://127.0.0.1:{port}"))
-        up.start()
-        eventually("the dashboards again", lambda: _answers(f"http://127.0.0.1:{port}"))
-        assert up.end() == 0
 
 
 def _answers(url: str) -> bool:

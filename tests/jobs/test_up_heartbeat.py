@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
 from controlplane.core.model import RolloutState
-from controlplane.core.rollout import Event
+from controlplane.core.rollout import Event as RolloutEvent
 from controlplane.store.slices import IngestError
 from controlplane.store.state_claims import FencedOff
 from jobs import actions, ingest, notify, tick, verify
+from jobs.console import clock
 from jobs.deps import Deps
+from jobs.up import LEASE, wait_for_lease
 from tests.jobs.conftest import START, FactsByHand, Minutes
 
 
@@ -48,7 +51,7 @@ def test_records_that_cannot_be_stored_hold_the_ramp(deps: Deps, facts: FactsByH
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_persons_rollback_is_told_though_nothing_can_be_stored(deps: Deps, started: str, at: Minutes) -> None:
-    actions.act(deps.state, deps.policy, Event.ROLLBACK, "cleo", "it lies", at(1))
+    actions.act(deps.state, deps.policy, RolloutEvent.ROLLBACK, "cleo", "it lies", at(1))
     with pytest.raises(IngestError, match="the disk is full"):
         tick.run(deps, at(1))
     assert [item.status for item in deps.state.outbox()] == ["sent"]
@@ -68,8 +71,23 @@ def test_all_that_failed_is_raised_together(
     assert [str(error) for error in caught.value.exceptions] == ["the disk is full", "no receiver"]
 
 
+def test_a_lease_of_another_host_is_waited_for_and_its_owner_named(deps: Deps) -> None:
+    now, stop = clock(), Event()
+    deps.state.take_lease(LEASE, "elsewhere:1", now, timedelta(minutes=5))
+    stop.set()
+    with pytest.raises(FencedOff, match="held by elsewhere:1"):
+        wait_for_lease(deps.state, "here:2", stop)
+
+
+def test_a_lease_that_runs_out_is_taken(deps: Deps) -> None:
+    deps.state.take_lease(LEASE, "elsewhere:1", clock(), timedelta(seconds=0.5))
+    wait_for_lease(deps.state, "here:2", Event())
+    (lease,) = deps.state.export()["leases"]
+    assert (lease["owner"], lease["token"]) == ("here:2", 2)
+
+
 def test_who_is_fenced_off_does_no_further_step(deps: Deps, started: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    actions.act(deps.state, deps.policy, Event.ROLLBACK, "cleo", "it lies", START)
+    actions.act(deps.state, deps.policy, RolloutEvent.ROLLBACK, "cleo", "it lies", START)
     monkeypatch.setattr(verify, "run", failing(FencedOff("another process writes")))
     with pytest.raises(FencedOff):
         tick.run(deps, START + timedelta(seconds=1))
