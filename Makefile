@@ -5,7 +5,7 @@ BIN := .venv/bin
 SEED ?= 7
 ARGS ?=
 
-.PHONY: help setup demo up test slow lint bench docs lock clean
+.PHONY: help setup demo up test slow fuzz lint bench docs lock clean
 
 help:  ## list the words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,10 @@ help:  ## list the words
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+
+.venv/.llm: .venv/.ready requirements-llm.lock
+	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(BIN)/python --requirement requirements-llm.lock
 	@touch $@
 
 setup: .venv/.ready  ## make .venv with the controlplane command
@@ -31,11 +35,14 @@ lint: setup  ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint and all tests (under 12 minutes on 2 cores)
+test: lint .venv/.llm  ## lint and all tests (under 12 minutes on 2 cores)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-slow: setup  ## the long simulations
+slow: setup .venv/.llm  ## the long simulations
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: setup  ## the tests with new random examples (make test repeats the same ones)
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile $(ARGS)
 
 bench: setup  ## ratios measured in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -46,6 +53,8 @@ docs: setup  ## write the generated reference pages
 lock: setup  ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 	  --custom-compile-command "make lock" --extra dev -o requirements.lock pyproject.toml requirements.in
+	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+	  --custom-compile-command "make lock" -o requirements-llm.lock requirements-llm.in
 
 clean:  ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
