@@ -52,7 +52,7 @@ docs: setup  ## write the generated reference pages
 
 lock: setup  ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-	  --custom-compile-command "make lock" --extra dev -o requirements.lock pyproject.toml requirements.in
+	  --custom-compile-command "make lock" --extra dev --extra embeddings -o requirements.lock pyproject.toml requirements.in
 	$(BIN)/uv pip compile --quiet --no-deps --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
 	  --custom-compile-command "make lock" -o requirements-llm.lock requirements-llm.in
 
