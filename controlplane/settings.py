@@ -60,6 +60,16 @@ class Workspace:
         return self.home / "models"
 
     @property
+    def datasets(self) -> Path:
+        """Rows of evaluation data sets, each version under its hash."""
+        return self.home / "datasets"
+
+    @property
+    def evaluations(self) -> Path:
+        """Outcomes of evaluation runs, row by row, under their hash."""
+        return self.home / "evaluations"
+
+    @property
     def marker(self) -> Path:
         """Says what kind of workspace this is."""
         return self.home / "workspace.toml"
@@ -68,7 +78,12 @@ class Workspace:
         """`demo` or `live`; None when the folder is not a workspace yet."""
         if not self.marker.exists():
             return None
-        return str(tomllib.loads(self.marker.read_text()).get("kind", ""))
+        try:
+            return str(tomllib.loads(self.marker.read_text(encoding="utf-8"))["kind"])
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError) as error:
+            raise SettingsError(
+                f'{self.marker} cannot be read ({error}): restore it; it holds one line, kind = "live" or kind = "demo"'
+            ) from None
 
     def create(self, kind: str) -> None:
         """Make the folder a workspace of that kind. Raises SettingsError when it is one of another kind, or holds other things."""

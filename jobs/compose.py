@@ -27,16 +27,19 @@ def read_policy(settings: Settings) -> Policy:
 
 
 def policy_in_force(settings: Settings, state: StateReader) -> Policy:
-    """The policy of the running rollout (its registered text), else the one that would be used next."""
+    """The policy of the running rollout (its registered text), whatever is named now; without one the policy that is named.
+
+    One rollout is judged and served by one policy, so a file or variable that names another waits for the next release.
+    """
     rollout = state.rollout()
-    if settings.policy_path is None and rollout is not None:
-        text = state.policy_text(rollout.policy_hash)
-        if text is None:
-            raise SettingsError(
-                f"policy {rollout.policy_hash[:12]} of {rollout.rollout_id} is not registered: name it with --policy"
-            )
-        return parse(text, f"policy {rollout.policy_hash[:12]}")
-    return read_policy(settings)
+    if rollout is None:
+        return read_policy(settings)
+    text = state.policy_text(rollout.policy_hash)
+    if text is None:
+        raise SettingsError(
+            f"policy {rollout.policy_hash[:12]} of {rollout.rollout_id} is not registered: restore the state"
+        )
+    return parse(text, f"policy {rollout.policy_hash[:12]}")
 
 
 def workspace_settings(

@@ -135,6 +135,8 @@ def _vitals(deps: Deps) -> Vitals:
         watermark=watermark(deps.warehouse, 0),
         outbox_depth=sum(status in ("pending", "sending") for status in waiting),
         outbox_dead=waiting.count("dead"),
+        last_beat=deps.last_beat,
+        failing=deps.failing,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Deps:
     probe: FlagProbe | None = None
     flag_urls: tuple[str, ...] = ()
     dashboard_url: str | None = None
+    last_beat: datetime | None = None  # when a heartbeat last did all its steps
+    failing: str | None = None  # what stopped the newest one
 
     @property
     def home(self) -> Path:

@@ -25,7 +25,7 @@ def explanation(home: str | None, now: datetime) -> dict[str, Any]:
         return {
             "status": actions.status(state, policy),
             "decisions": [_decision(row) for row in state.audit_rows()[-DECISIONS:]],
-            "streams": [] if rollout is None else streams(state, rollout),
+            "streams": [] if rollout is None else streams(state, rollout, policy),
             "certificates": [] if rollout is None else certificates(state, rollout),
             "gate": None if rollout is None else asdict(policy.phase(rollout.phase)),
             "promise": _promise(policy),
@@ -38,12 +38,21 @@ def _decision(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def streams(state: StateReader, rollout: Rollout) -> list[dict[str, Any]]:
-    """The newest reading of every stream of the rollout."""
+def streams(state: StateReader, rollout: Rollout, policy: Policy) -> list[dict[str, Any]]:
+    """The newest reading of every stream of the rollout; a trigger that has closed no block yet is one without data."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
     for row in state.ledger_rows(rollout.rollout_id):
         for reading in json.loads(row["readings"]):
             newest[reading["trigger"], reading["segment"]] = reading | {"block_start": row["block_start"]}
+    seen = {trigger for trigger, _ in newest}
+    for trigger in policy.triggers:
+        if trigger.name not in seen:
+            newest[trigger.name, ""] = {
+                "trigger": trigger.name,
+                "segment": "",
+                "verdict": "NO_DATA",
+                "fired": False,
+            } | dict.fromkeys(("log_e", "log_threshold", "block_start"))
     return [newest[key] for key in sorted(newest)]
 
 
@@ -76,6 +85,9 @@ def explanation_text(value: dict[str, Any]) -> str:
     if value["streams"]:
         lines.append("evidence (natural log, against its threshold):")
     for item in value["streams"]:
+        if item["log_threshold"] is None:
+            lines.append(f"  {item['trigger']:24} {'':8} {'no block closed yet':>10}  {item['verdict']}")
+            continue
         log_e = "no weight" if item["log_e"] is None else f"{item['log_e']:.2f}"
         mark = "FIRED" if item["fired"] else item["verdict"]
         lines.append(f"  {item['trigger']:24} {item['segment']:8} {log_e:>10} / {item['log_threshold']:.2f}  {mark}")

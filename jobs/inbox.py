@@ -23,6 +23,7 @@ from jobs.ingest import ingest_paths
 log = logging.getLogger("controlplane.jobs")
 
 Answer = dict[str, Any]
+KEPT_SECONDS = 24 * 3600.0
 
 
 def _folder(home: Path) -> Path:
@@ -55,31 +56,34 @@ def ask(home: Path, paths: list[Path], map_name: str | None, wait: Callable[[], 
     return answer
 
 
-def run(deps: Deps, now: datetime) -> int:
-    """Work off the requests; how many there were."""
+def run(deps: Deps, now: datetime, between: Callable[[], None] = lambda: None) -> int:
+    """Work off the requests; how many there were. `between` is called whenever a part of a file has been stored."""
     folder = deps.home / "inbox"
     requests = sorted(folder.glob("*.json")) if folder.is_dir() else []
     waiting = [path for path in requests if not path.name.endswith(".done.json")]
+    for path in set(requests) - set(waiting):
+        if now.timestamp() - path.stat().st_mtime > KEPT_SECONDS:  # who asked has ended without taking the answer
+            path.unlink(missing_ok=True)
     for path in waiting:
-        _write(path.with_suffix(".done.json"), _answer(deps, path, now))
+        _write(path.with_suffix(".done.json"), _answer(deps, path, now, between))
         path.unlink(missing_ok=True)
     return len(waiting)
 
 
-def _answer(deps: Deps, path: Path, now: datetime) -> Answer:
+def _answer(deps: Deps, path: Path, now: datetime, between: Callable[[], None]) -> Answer:
     """Whatever a request does, it is answered: one that is left would come again at every heartbeat and stop the judging."""
     try:
-        return _carry_out(deps, json.loads(path.read_text(encoding="utf-8")), now)
+        return _carry_out(deps, json.loads(path.read_text(encoding="utf-8")), now, between)
     except Exception as error:
         log.exception("the request %s failed", path.name)
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _carry_out(deps: Deps, wish: Answer, now: datetime) -> Answer:
+def _carry_out(deps: Deps, wish: Answer, now: datetime, between: Callable[[], None]) -> Answer:
     try:
         column_map = load_map(wish["map"]) if wish["map"] else None
         paths = [Path(path) for path in wish["paths"]]
-        counts = ingest_paths(deps.warehouse, paths, now=now, key=deps.hmac_key, map=column_map)
+        counts = ingest_paths(deps.warehouse, paths, now=now, key=deps.hmac_key, map=column_map, between=between)
     except (SourceError, IngestError, ColumnMapError) as error:
         return {"error": str(error)}
     return {

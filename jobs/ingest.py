@@ -8,7 +8,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from controlplane.ingest.columns import ColumnMap
 from controlplane.store.facts import IngestCounts, SourceError, ingest_file, ingest_landing, known_format
+from controlplane.store.slices import TRANSACTION_BYTES
 from controlplane.store.warehouse import Warehouse
 
 
@@ -57,10 +58,12 @@ def ingest_paths(
     map: ColumnMap | None = None,
     source: str = "file",
     console: Console | None = None,
+    between: Callable[[], None] | None = None,
 ) -> IngestCounts:
     """Store finished files and all log files below the folders named; returns the sum over all files.
 
-    `source` names the producer in the ledger; with a `console` (one that writes to stderr) a bar shows the bytes read.
+    `source` names the producer in the ledger; with a `console` (one that writes to stderr) a bar shows the bytes read. With
+    `between` every slice is a transaction of its own, and `between` is called after it.
     Raises SourceError when a path is missing, empty or of unknown format, or a folder holds no log file: before
     anything is stored.
     """
@@ -69,14 +72,15 @@ def ingest_paths(
     with _bar(console, files) as bar:
         for file in files:
             base = bar.tasks[0].completed
+
+            def progress(read: int, base: float = base) -> None:
+                bar.update(bar.tasks[0].id, completed=base + read)
+                if between is not None:
+                    between()
+
+            size = TRANSACTION_BYTES if between is None else 1
             counts = ingest_file(
-                warehouse,
-                file,
-                source=source,
-                now=now,
-                key=key,
-                map=map,
-                progress=lambda read, base=base: bar.update(bar.tasks[0].id, completed=base + read),  # type: ignore[misc]
+                warehouse, file, source=source, now=now, key=key, map=map, transaction_bytes=size, progress=progress
             )
             bar.update(bar.tasks[0].id, completed=base + file.stat().st_size)
             total += counts

@@ -25,7 +25,7 @@ from controlplane.settings import Settings, SettingsError
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
 from jobs import publish, tick
-from jobs.compose import policy_in_force, workspace_settings
+from jobs.compose import policy_in_force, read_policy, workspace_settings
 from jobs.console import OUTSIDE, clock, fail, stderr
 from jobs.control import Control, control_process
 from jobs.deps import Deps
@@ -70,6 +70,11 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
     state = StateWriter(settings.state_url)
     state.migrate(clock())
     policy = policy_in_force(settings, state)
+    if settings.policy_path is not None and (named := read_policy(settings)).hash != policy.hash:
+        stderr.print(
+            f"the rollout is judged by its own policy {policy.hash[:12]}; {settings.policy_path} ({named.hash[:12]}) applies to "
+            "the next one: controlplane release start --policy"
+        )
     dead = left_behind(settings)
     if dead is not None:  # its lease need not run out: a restart after `kill -9` goes on at once
         state.give_up_lease(LEASE, _owner(dead), clock())
@@ -146,7 +151,7 @@ def _jobs(control: Control, owner: str) -> list[Job]:
 
     def beat(now: datetime) -> object:
         follow_policy(deps)
-        return tick.run(deps, now).stored
+        return tick.run(deps, now, clock).stored
 
     def renew(now: datetime) -> object:
         return deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
@@ -161,13 +166,9 @@ def _jobs(control: Control, owner: str) -> list[Job]:
 
 
 def follow_policy(deps: Deps) -> None:
-    """Judge a rollout by its own policy, also one that was started with another policy while this process ran.
-
-    A policy named for this process stays.
-    """
+    """Judge a rollout by its own policy, also one that was started with another policy while this process ran."""
     rollout = deps.state.rollout()
-    named = deps.settings.policy_path is not None
-    if rollout is not None and rollout.policy_hash != deps.policy.hash and not named:
+    if rollout is not None and rollout.policy_hash != deps.policy.hash:
         deps.policy = policy_in_force(deps.settings, deps.state)
 
 

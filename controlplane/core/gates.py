@@ -92,6 +92,10 @@ def _certificate(name: str, standing: CertificateStanding | None) -> Requirement
 
 
 def _approvals(phase: Phase, facts: GateFacts) -> Requirement:
+    if phase.approvals and not facts.author:
+        return Requirement(
+            "approvals", Verdict.NO_DATA, "the release's author is not known", f"{phase.approvals} (not the author)"
+        )
     valid = sorted({name for name in facts.approvers if name and name != facts.author})
     have = ", ".join(valid) or ("only the author" if facts.approvers else "none")
     return _line("approvals", len(valid) >= phase.approvals, have, f"{phase.approvals} (not the author)")

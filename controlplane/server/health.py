@@ -1,7 +1,7 @@
 """Whether the process lives, whether it can work, and a few numbers for Prometheus.
 
-`/healthz` says that the process answers. `/readyz` says that the state can be read, and how old the data is. Both are open and
-say nothing about the rollout. `/metrics` needs a token.
+`/healthz` says that the process answers. `/readyz` says that the state can be read, that heartbeats do their work, and how old
+the data is. Both are open and say nothing about the rollout. `/metrics` needs a token.
 """
 
 from __future__ import annotations
@@ -45,15 +45,17 @@ class Health:
         return json_response({"alive": True})
 
     async def readyz(self, _request: Request) -> Response:
-        """200 when the state can be read and the data is young enough, else 503 with the reason."""
+        """200 when the state can be read, heartbeats work and the data is young enough, else 503 with the reason."""
         vitals = await self._vitals()
         if vitals is None:
             return json_response({"ready": False, "reason": "the state cannot be read; the log says why"}, 503)
         age, oldest = data_age_seconds(vitals, self._services.clock()), self._services.max_data_age_seconds
         stale = oldest is not None and (age is None or age > oldest)
-        answer = {"ready": not stale, "state_version": vitals.state_version, "data_age_seconds": age}
-        reason = {"reason": f"no data within {oldest:g} s"} if stale else {}
-        return json_response({**answer, **reason}, 503 if stale else 200)
+        reasons = [f"no data within {oldest:g} s"] if stale else []
+        reasons += ["the last heartbeat failed; the log says why"] if vitals.failing is not None else []
+        answer = {"ready": not reasons, "state_version": vitals.state_version, "data_age_seconds": age}
+        reason = {"reason": "; ".join(reasons)} if reasons else {}
+        return json_response({**answer, **reason}, 503 if reasons else 200)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text. A state that cannot be read is a metric, not an error: the scrape must show it."""
@@ -83,6 +85,12 @@ def exposition(vitals: Vitals | None, now: datetime) -> Iterator[str]:
     yield from _gauge("controlplane_state_version", "Rises with every change of the state", vitals.state_version)
     yield from _gauge("controlplane_outbox_depth", "Messages that are not delivered yet", vitals.outbox_depth)
     yield from _gauge("controlplane_outbox_dead", "Messages that nobody took", vitals.outbox_dead)
+    yield from _gauge(
+        "controlplane_heartbeat_failing", "1 when the newest heartbeat failed", vitals.failing is not None
+    )
+    if vitals.last_beat is not None:
+        lag = max(0.0, (now - vitals.last_beat).total_seconds())
+        yield from _gauge("controlplane_heartbeat_age_seconds", "Since the last heartbeat that did all its steps", lag)
     age = data_age_seconds(vitals, now)
     if age is not None:
         yield from _gauge("controlplane_data_age_seconds", "Age of the newest complete data", age)

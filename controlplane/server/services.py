@@ -84,13 +84,18 @@ class SqlResult:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How the process is: `watermark` is up to when all data has come in, None when there is none yet."""
+    """How the process is: `watermark` is up to when all data has come in, None when there is none yet.
+
+    `last_beat` is when a heartbeat last did all its steps, None before the first; `failing` says why the newest one did not.
+    """
 
     rollout: Rollout | None
     state_version: int
     watermark: datetime | None
     outbox_depth: int
     outbox_dead: int
+    last_beat: datetime | None = None
+    failing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

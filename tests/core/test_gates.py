@@ -83,6 +83,7 @@ ALONE = [
     ),
     ("approvals", replace(FACTS, approvers=()), Verdict.INCONCLUSIVE),
     ("approvals", replace(FACTS, approvers=("ann",)), Verdict.INCONCLUSIVE),
+    ("approvals", replace(FACTS, author=""), Verdict.NO_DATA),  # or the author's own approval might count
 ]
 
 

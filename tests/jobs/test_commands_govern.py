@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from controlplane.core.model import Rollout
+from controlplane.core.policy import parse
 from controlplane.settings import shipped_policy
 from controlplane.store.state import StateWriter
 from jobs.cli import app
@@ -271,6 +272,34 @@ def test_the_policy_in_force_is_the_rollouts(cli: Cli, open_policy: Path) -> Non
     open_policy.unlink()
     assert cli("policy", "show").out == OPEN_POLICY
     assert cli.json("status")["policy"] == "open"
+
+
+def test_another_policy_that_is_named_waits_for_the_next_release(cli: Cli, open_policy: Path, tmp_path: Path) -> None:
+    cli.start(policy=open_policy)
+    other = tmp_path / "other.toml"
+    other.write_text(OPEN_POLICY.replace('name = "open"', 'name = "other"'))
+    elsewhere = Cli(cli.home, {"CONTROLPLANE_POLICY": str(other)})
+    assert elsewhere.json("status")["policy"] == "open"
+    assert elsewhere("policy", "show").out == OPEN_POLICY
+
+
+def test_streams_that_have_closed_no_block_are_explained_too(cli: Cli, open_policy: Path) -> None:
+    cli.start(policy=open_policy)
+    triggers = {trigger.name for trigger in parse(OPEN_POLICY, "open").triggers}
+    streams = cli.json("explain")["streams"]
+    assert triggers
+    assert {stream["trigger"] for stream in streams} == triggers
+    assert {stream["verdict"] for stream in streams} == {"NO_DATA"}
+    assert cli("explain").out.count("no block closed yet") == len(triggers)
+
+
+@pytest.mark.parametrize("text", ["kind = ", "what = 1", "\xff"], ids=["not TOML", "no kind", "not UTF-8"])
+def test_a_broken_marker_is_named_with_the_remedy(cli: Cli, text: str) -> None:
+    cli.start()
+    (cli.home / "workspace.toml").write_text(text, encoding="latin-1")
+    message = cli.refused("status", code=2)
+    assert "workspace.toml cannot be read" in message
+    assert 'kind = "live"' in message
 
 
 def test_from_a_persons_rollback_to_the_next_release(cli: Cli, open_policy: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from jobs import inbox
+from controlplane.store.facts import ingest_file
+from jobs import inbox, ingest
 from jobs.deps import Deps
 from tests.jobs.conftest import START
 from tests.store.facts_world import interaction, write_lines
@@ -140,3 +144,37 @@ def test_who_stops_waiting_takes_the_request_back(deps: Deps, tmp_path: Path) ->
         inbox.ask(deps.home, [log], None, give_up)
     assert left(deps) == []
     assert inbox.run(deps, START) == 0
+
+
+def test_other_work_is_done_between_the_parts_of_a_large_file(
+    deps: Deps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part is stored for good before the judging looks, so that it sees it and may write itself."""
+    monkeypatch.setattr(ingest, "ingest_file", partial(ingest_file, slice_bytes=600))
+    log = write_lines(tmp_path / "log.jsonl", [interaction(n, f"c{n}", ts="2026-01-05T08:00:00Z") for n in range(8)])
+    seen: list[int] = []
+
+    def between() -> None:
+        seen.append(count(deps))
+        with deps.warehouse.cursor() as cursor:
+            cursor.execute("CREATE OR REPLACE TABLE judged AS SELECT count(*) AS n FROM interactions")
+
+    def wait() -> None:
+        inbox.run(deps, START, between)
+
+    answer = inbox.ask(deps.home, [log], None, wait)
+    assert answer["stored"] == 8
+    assert seen == sorted(seen)
+    assert 0 < seen[0] < 8 == seen[-1]
+
+
+def test_answers_that_nobody_took_are_tidied_after_a_day(deps: Deps) -> None:
+    folder = deps.home / "inbox"
+    folder.mkdir()
+    for name, age in (("old", timedelta(hours=25)), ("new", timedelta(hours=1))):
+        path = folder / f"{name}.done.json"
+        path.write_text("{}")
+        moment = (START - age).timestamp()
+        os.utime(path, (moment, moment))
+    assert inbox.run(deps, START) == 0
+    assert left(deps) == ["new.done.json"]

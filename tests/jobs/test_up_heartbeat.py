@@ -35,6 +35,7 @@ def test_a_heartbeat_does_every_step(deps: Deps, started: str, at: Minutes) -> N
     found = tick.run(deps, at(1))
     assert found.evaluation.rollout is not None
     assert (found.stored, found.delivered) == (0, 0)
+    assert (deps.last_beat, deps.failing) == (at(1), None)
 
 
 @pytest.mark.usefixtures("full_disk")
@@ -47,6 +48,7 @@ def test_records_that_cannot_be_stored_hold_the_ramp(deps: Deps, facts: FactsByH
     rollout = deps.state.rollout()
     assert rollout is not None
     assert rollout.state is RolloutState.HELD
+    assert (deps.last_beat, deps.failing) == (None, "IngestError: the disk is full")
 
 
 @pytest.mark.usefixtures("full_disk")

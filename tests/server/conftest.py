@@ -69,6 +69,7 @@ class World:
     now: datetime = NOW
     wishes: list[ActionRequest] = field(default_factory=list)
     broken: bool = False
+    failing: str | None = None
 
     def __post_init__(self) -> None:
         self.state = StateWriter(f"sqlite:///{self.folder / 'state.sqlite'}")
@@ -101,7 +102,7 @@ class World:
 
     def vitals(self) -> Vitals:
         rollout = self.rollout()
-        return Vitals(rollout, self.state.version(), NOW - timedelta(seconds=40), 3, 1)
+        return Vitals(rollout, self.state.version(), NOW - timedelta(seconds=40), 3, 1, NOW, self.failing)
 
     def act(self, wish: ActionRequest) -> Mapping[str, Any]:
         if wish.reason == "crash":

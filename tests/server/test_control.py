@@ -209,6 +209,10 @@ def test_health_and_readiness(serve: Serve, world: World) -> None:
     world.now += timedelta(seconds=30)
     stale = client.get("/readyz")
     assert (stale.status_code, stale.json()["reason"]) == (503, "no data within 60 s")
+    world.failing = "IngestError: /secret/disk is full"
+    failing = client.get("/readyz")
+    assert (failing.status_code, failing.json()["ready"]) == (503, False)
+    assert failing.json()["reason"] == "no data within 60 s; the last heartbeat failed; the log says why"
     world.broken = True
     broken = client.get("/readyz")
     assert (broken.status_code, broken.json()["ready"]) == (503, False)
@@ -222,6 +226,8 @@ def test_metrics_are_prometheus_text(api: httpx.Client, world: World) -> None:
     lines = answer.text.splitlines()
     for line in (
         "controlplane_state_readable 1",
+        "controlplane_heartbeat_failing 0",
+        "controlplane_heartbeat_age_seconds 0",
         "controlplane_rollout_version 1",
         "controlplane_rollout_share 0.5",
         "controlplane_execution_enabled 1",
