@@ -1,16 +1,17 @@
 """APScheduler wiring only: when each job runs, and that one run of a slot is done by one process.
 
-Every run claims `(job, slot)` in the state first, because two schedulers on one store would run everything twice; the slot is
-the job's period counted from the epoch. A run that fails is logged and tried again with the next slot.
+Every run claims `(job, slot)` in the state first, because two schedulers on one store would run everything twice. The slot is
+the job's period counted from the epoch, or the minute a cron expression last named; so a cron job that was missed, because no
+process ran at its minute, is caught up at the next start. A run that fails is logged and tried again with the next slot.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -33,13 +34,36 @@ class Job:
     cron: str | None = None
     claimed: bool = True
     lease: timedelta = timedelta(minutes=10)
+    worth_catching_up: Callable[[datetime], bool] = lambda _due: True  # told the missed time, when a process starts
 
 
 def slot_of(job: Job, now: datetime) -> str:
     """The slot that `now` lies in."""
     if job.seconds is not None:
         return str(int(now.timestamp() // job.seconds))
-    return now.strftime("%Y-%m-%dT%H:%M")
+    due = last_due(job.cron or "", now)
+    return "never" if due is None else due.strftime("%Y-%m-%dT%H:%M")
+
+
+def last_due(cron: str, now: datetime) -> datetime | None:
+    """The newest time not after `now` that a cron expression (UTC) names, aware; None when there was none in 400 days."""
+    trigger = CronTrigger.from_crontab(cron, timezone="UTC")
+    for days in (1, 8, 32, 400):
+        found = None
+        start = now - timedelta(days=days)
+        while (fires := trigger.get_next_fire_time(found, start)) is not None and fires <= now:
+            found, start = fires, fires + timedelta(seconds=1)
+        if found is not None:
+            return cast(datetime, found).astimezone(UTC)
+    return None
+
+
+def missed(jobs: Iterable[Job], now: datetime) -> Iterator[Job]:
+    """Cron jobs whose last time is worth catching up; whether it was really missed is found by claiming its slot."""
+    for job in jobs:
+        due = last_due(job.cron, now) if job.cron else None
+        if due is not None and job.worth_catching_up(due):
+            yield job
 
 
 def run_once(job: Job, state: StateWriter, owner: str, now: datetime) -> bool:
@@ -61,6 +85,7 @@ def schedule(
     """A scheduler for `jobs`, not started. Each job runs in its own thread, never twice at once; missed runs are joined into one."""
     executors = {"default": ThreadPoolExecutor(max(2, len(jobs)))}
     scheduler = BackgroundScheduler(timezone="UTC", executors=executors)
+    late = {job.name for job in missed(jobs, clock())}
     for job in jobs:
         trigger = (
             CronTrigger.from_crontab(job.cron, timezone="UTC") if job.cron else IntervalTrigger(seconds=job.seconds)
@@ -72,6 +97,7 @@ def schedule(
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,
+            **({"next_run_time": clock()} if job.name in late else {}),  # due at once, then by its rhythm
         )
     return scheduler
 

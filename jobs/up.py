@@ -17,11 +17,12 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from controlplane.server.serve import ServerError
 from controlplane.settings import Settings, SettingsError
+from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
 from jobs import publish, tick
@@ -30,7 +31,7 @@ from jobs.console import OUTSIDE, clock, fail, stderr
 from jobs.control import Control, control_process
 from jobs.deps import Deps
 from jobs.process import announce, announced, left_behind, withdraw
-from jobs.scheduler import Job, schedule
+from jobs.scheduler import Job, last_due, schedule
 
 LEASE = "writer"
 LEASE_TTL = timedelta(seconds=10)
@@ -38,6 +39,7 @@ LEASE_SECONDS = 2.0
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 PUBLISH_SECONDS = 5.0
+MONTHLY = "0 3 1 * *"
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
@@ -161,7 +163,13 @@ def _jobs(control: Control, owner: str) -> list[Job]:
         Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
         Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
-        Job("drift", lambda now: monthly_drift(control, now), cron="0 3 1 * *", lease=timedelta(hours=1)),
+        Job(
+            "drift",
+            lambda now: monthly_drift(control, now),
+            cron=MONTHLY,
+            lease=timedelta(hours=1),
+            worth_catching_up=lambda due: has_facts_before(deps, due),
+        ),
     ]
 
 
@@ -173,15 +181,26 @@ def follow_policy(deps: Deps) -> None:
 
 
 def monthly_drift(control: Control, now: datetime) -> str:
-    """The monthly drift analysis: the last 28 days against the 28 before."""
+    """The monthly drift analysis: the 28 days before its due time against the 28 before those, however late it runs."""
     from jobs.drift import Window, run
 
     month = timedelta(days=28)
+    due = last_due(MONTHLY, now) or now
     reference, current = (
-        Window("28 days before", now - 2 * month, now - month),
-        Window("last 28 days", now - month, now),
+        Window("28 days before", due - 2 * month, due - month),
+        Window("last 28 days", due - month, due),
     )
     return run(control.deps, now, reference, current).artefact_id
+
+
+def has_facts_before(deps: Deps, due: datetime) -> bool:
+    """Whether the drift analysis of that time had anything to look at."""
+    cursor = deps.warehouse.cursor()
+    try:
+        ((oldest,),) = cursor.execute(load("drift/oldest")).fetchall()
+    finally:
+        cursor.close()
+    return oldest is not None and oldest.replace(tzinfo=UTC) < due
 
 
 class Dashboards:

@@ -12,7 +12,7 @@ import pytest
 
 from controlplane.store.state import StateWriter
 from controlplane.store.state_tables import runs
-from jobs.scheduler import Job, run_once, schedule, slot_of
+from jobs.scheduler import Job, last_due, run_once, schedule, slot_of
 from tests.jobs.conftest import START
 
 LEASE = timedelta(minutes=10)
@@ -68,7 +68,7 @@ def stored(state: StateWriter) -> list[tuple[str, str | None, str | None]]:
     [
         (Job("j", print, seconds=60), 59, 60),
         (Job("j", print, seconds=0.5), 0, 1),
-        (Job("j", print, cron="0 3 1 * *"), 59, 60),
+        (Job("j", print, cron="0 3 1 * *"), 2_311_199, 2_311_200),
     ],
 )
 def test_a_slot_is_the_jobs_period_counted_from_the_epoch(job: Job, same: int, other: int) -> None:
@@ -211,7 +211,8 @@ def test_who_lost_the_lease_is_told_and_stops(
 
 
 def test_a_cron_job_is_planned_in_utc(state: StateWriter) -> None:
-    scheduler = schedule([Work().job(seconds=None, cron="0 3 1 * *")], state, "me", lambda: START, never)
+    job = Work().job(seconds=None, cron="0 3 1 * *", worth_catching_up=lambda due: False)
+    scheduler = schedule([job], state, "me", lambda: START, never)
     scheduler.start(paused=True)
     try:
         (planned,) = scheduler.get_jobs()
@@ -219,3 +220,44 @@ def test_a_cron_job_is_planned_in_utc(state: StateWriter) -> None:
     finally:
         scheduler.shutdown()
     assert (due.day, due.hour, due.minute, due.utcoffset()) == (1, 3, 0, timedelta(0))
+
+
+@pytest.mark.parametrize(
+    ("cron", "now", "due"),
+    [
+        ("0 3 1 * *", "2026-03-01T03:00:00+00:00", "2026-03-01T03:00:00+00:00"),
+        ("0 3 1 * *", "2026-03-01T02:59:59+00:00", "2026-02-01T03:00:00+00:00"),
+        ("0 3 1 * *", "2026-03-31T23:00:00+00:00", "2026-03-01T03:00:00+00:00"),
+        ("30 6 * * *", "2026-03-02T06:29:00+00:00", "2026-03-01T06:30:00+00:00"),
+        ("0 0 1 1 *", "2026-11-22T00:00:00+00:00", "2026-01-01T00:00:00+00:00"),
+        ("0 3 1 * *", "2026-03-01T05:00:00+02:00", "2026-03-01T03:00:00+00:00"),
+    ],
+)
+def test_the_last_time_a_cron_expression_names(cron: str, now: str, due: str) -> None:
+    assert last_due(cron, datetime.fromisoformat(now)) == datetime.fromisoformat(due)
+
+
+def test_a_date_that_never_comes_is_never_due() -> None:
+    assert last_due("0 0 30 2 *", START) is None
+
+
+@pytest.mark.parametrize("worth", [True, False])
+def test_a_cron_job_that_was_missed_is_caught_up_once_at_the_next_start(state: StateWriter, worth: bool) -> None:
+    """No process ran at its minute; the second start finds the slot done."""
+    work = Work()
+    asked: list[datetime] = []
+
+    def worth_it(due: datetime) -> bool:
+        asked.append(due)
+        return worth
+
+    job = Job("drift", work, cron="0 3 1 * *", worth_catching_up=worth_it)
+    now = START + timedelta(days=3)
+    for owner in ("a", "b"):
+        scheduler = schedule([job], state, owner, lambda: now, lambda: None)
+        scheduler.start()
+        assert work.enough.wait(10 if worth else 0.3) is worth
+        scheduler.shutdown(wait=True)
+    assert work.ran == ([now] if worth else [])
+    assert asked == 2 * [last_due("0 3 1 * *", now)]
+    assert [result for _, _, result in stored(state)] == (['{"result":"run 1"}'] if worth else [])

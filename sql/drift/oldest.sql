@@ -1,0 +1,2 @@
+-- the oldest interaction with a time (naive UTC)
+SELECT min(ts) AS oldest FROM interactions
