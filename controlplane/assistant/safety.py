@@ -3,21 +3,27 @@
 Rules
 - Fraud, legal matters, harassment (also threats and danger to a person) and sensitive financial disputes always go to a
   person: a written rule matches, OR the calibrated probabilities of the sensitive intents sum to `sensitive_mass` or more
-  (keyword rules alone find about a third of real fraud phrasing).
+  (the rules alone find about nine in ten of real fraud phrasings).
 - Rules only add routes. No rule, score or later step takes one away.
 - A customer who asks for an agent, a human or a representative gets one, whatever else is said; a travel agent or a human
   error is not such a wish.
 - The verdict says what was seen; the action (routing) is the pipeline's and is logged apart from it.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from controlplane.assistant.model import IntentPrediction, SafetyRoute
-from controlplane.assistant.safety_rules import AGENT_RULES, ROUTE_RULES
-from controlplane.assistant.text import normalise
+from controlplane.assistant import injection
+from controlplane.assistant.model import IntentPrediction, Passage, SafetyRoute
+from controlplane.assistant.safety_rules import ROUTE_RULES
+from controlplane.assistant.safety_rules_agent import (
+    AGENT_RULES,
+    IDENTITY_QUESTION,
+    SERVICE_QUESTION,
+    SERVICE_RULES,
+)
+from controlplane.assistant.safety_text import compile_rules, rule_text
 from controlplane.core.masking import mask
 
 SENSITIVE_MASS = 0.05
@@ -33,17 +39,19 @@ SENSITIVE_INTENTS: Mapping[str, SafetyRoute] = MappingProxyType(
 )
 AGENT_INTENT = "human_agent"
 
-_COMPILED = {route: re.compile("|".join(f"(?:{rule})" for rule in rules)) for route, rules in ROUTE_RULES.items()}
-_AGENT = re.compile("|".join(f"(?:{rule})" for rule in AGENT_RULES))
-
 
 @dataclass(frozen=True, slots=True)
 class SafetyVerdict:
-    """What the screen saw: all routes that apply in order of precedence, the sensitive sum, and why."""
+    """What the screen saw: all routes that apply in order of precedence, the sensitive sum, and why.
+
+    `injection`: the text tries to instruct the assistant (prompt injection, jailbreak). It adds no route: whoever must
+    have a person gets one, and otherwise the pipeline declines without a model call.
+    """
 
     routes: tuple[SafetyRoute, ...]
     sensitive_mass: float
     reason: str
+    injection: bool = False
 
     @property
     def route(self) -> SafetyRoute | None:
@@ -58,9 +66,9 @@ class SafetyVerdict:
 
 def rule_routes(text: str) -> tuple[SafetyRoute, ...]:
     """Routes that written rules add, in order of precedence; the whole text counts, however long."""
-    plain = normalise(text)
-    found = [route for route, pattern in _COMPILED.items() if pattern.search(plain)]
-    return (*found, SafetyRoute.AGENT_REQUEST) if _AGENT.search(plain) else tuple(found)
+    plain = rule_text(text)
+    found = [route for route, rules in ROUTE_RULES.items() if compile_rules(rules).search(plain)]
+    return (*found, SafetyRoute.AGENT_REQUEST) if _wants_person(plain) else tuple(found)
 
 
 def screen(
@@ -78,12 +86,33 @@ def screen(
     routes = tuple(
         route for route in SafetyRoute if route in by_rule or (route in added and not _named(by_rule, route))
     )
-    return SafetyVerdict(routes, mass, _reason(by_rule, added, mass))
+    seen = injection.inspect(text)
+    reasons = [_reason(by_rule, added, mass), *(f"injection:{family}" for family in seen.families if seen.found)]
+    return SafetyVerdict(routes, mass, ", ".join(reason for reason in reasons if reason), seen.found)
+
+
+def screen_passages(passages: Iterable[Passage]) -> tuple[tuple[Passage, ...], tuple[tuple[Passage, str], ...]]:
+    """The passages that may reach a generator, in order, and those dropped, each with the reason."""
+    kept: list[Passage] = []
+    dropped: list[tuple[Passage, str]] = []
+    for passage in passages:
+        seen = injection.inspect_passage(f"{passage.title}\n{passage.body}")
+        if seen.found:
+            dropped.append((passage, ", ".join(f"injection:{family}" for family in seen.families)))
+        else:
+            kept.append(passage)
+    return tuple(kept), tuple(dropped)
 
 
 def check_output(text: str) -> str:
     """The answer with personal data and secrets masked; the same text where there are none."""
     return mask(text)
+
+
+def _wants_person(plain: str) -> bool:
+    if compile_rules(AGENT_RULES).search(compile_rules(IDENTITY_QUESTION).sub("", plain)):
+        return True
+    return bool(compile_rules(SERVICE_RULES).search(plain)) and not compile_rules(SERVICE_QUESTION).search(plain)
 
 
 def _named(by_rule: tuple[SafetyRoute, ...], route: SafetyRoute) -> bool:
