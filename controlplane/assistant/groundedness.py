@@ -1,92 +1,107 @@
-"""Whether an answer is supported by passages: content precision and a number and name check, sentence by sentence.
+"""Whether an answer is supported by passages: the calibrated probability of it, sentence by sentence, with the words that are not.
 
-Rules
-- Support of a sentence = the share of its content stems found in the passages, weakened when the stems do not meet in
-  one passage: half from the whole, half from the best single passage.
-- A number counts only together with what it counts ("5 working", "19.9 %", "16:30"). Each sentence with an unsupported
-  number keeps a quarter of its support, one with an unsupported name half of it.
-- Score of an answer = the mean of its sentences' supports, averaged with the worst of them: one invented sentence
-  among four true ones is still an invention. Below `THRESHOLD` the label is `ungrounded`.
-- Courtesies and citations say nothing about the bank and are not judged; an answer of nothing else is grounded.
+How it works
+- Each sentence is compared with the passages (`groundedness_features.py`): content and function words that are not there, pairs of words that
+  never meet there, words out of the order of the best source sentence, numbers with what they count, names, negation, a speaker's own opinion.
+- A logistic model whose weights can only subtract turns these defects into the probability that a person would call the answer grounded. Its
+  weights, threshold, origin and held-out figures are in `groundedness_calibration.json`, checked by hash when it is read.
+
+What follows from it
+- A word-for-word quote has the highest probability there is; a further sentence, quote or invention, never raises one, so an invention cannot be
+  diluted; the order of sentences does not matter; one number or name that the passages lack, or one "not" too many or too few in a sentence
+  that otherwise follows the passage, makes the answer ungrounded.
+- Courtesies and citations claim nothing and are not judged; an answer of nothing else is grounded.
+- A lexical score cannot see that a paraphrase in wholly different words means the same, nor that the passage itself is wrong.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
+from controlplane.assistant.groundedness_calibration import Calibration, shipped_calibration
+from controlplane.assistant.groundedness_features import Defects, answer_defects, claims, evidence_of, vector
 from controlplane.assistant.model import Passage
-from controlplane.assistant.text import STOPWORDS, content_stems, normalise, sentences, stem
 
-THRESHOLD = 0.6
 GROUNDED, UNGROUNDED = "grounded", "ungrounded"
-UNSUPPORTED_NUMBER, UNSUPPORTED_NAME = 0.25, 0.5
 
-_CITATION = re.compile(r"\[[a-z0-9-]+\]")
-_QUANTITY = re.compile(r"([£$€]?)(\d+(?:[.,:]\d+)*)\s*(%|st\b|rd\b|th\b|nd\b|[a-z]+)?")
-_NAME = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-Z][a-z]{2,}\b")
-_COURTESY = re.compile(
-    r"^(?:hello|hi|sure|certainly|of course|absolutely|thank|you're welcome|i'm happy|glad|great question)\b"
-)
-_MIN_STEMS = 2
+
+@dataclass(frozen=True, slots=True)
+class SentenceVerdict:
+    """One judged sentence: its own probability, the words nothing supports (as written), and what else speaks against it."""
+
+    text: str
+    probability: float
+    words: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Groundedness:
-    """Score 0..1, its label, and the sentences that pulled it down."""
+    """The verdict on one answer.
+
+    `score` is what the label goes by: the calibrated probability, or 1 for an answer that claims nothing and 0 where there are no passages.
+    `probability` is always the model's: that a person would call the answer grounded. `unsupported` are the sentences below the threshold.
+    """
 
     score: float
     label: str
     unsupported: tuple[str, ...]
+    probability: float
+    sentences: tuple[SentenceVerdict, ...]
+
+    @property
+    def unsupported_words(self) -> tuple[str, ...]:
+        """Words and numbers that no passage supports, in order, each once."""
+        return tuple(dict.fromkeys(word for sentence in self.sentences for word in sentence.words))
+
+    @property
+    def explanation(self) -> str:
+        """What speaks against the answer, one line a sentence; empty where nothing does."""
+        lines = [f'"{sentence.text}": {"; ".join(sentence.reasons)}' for sentence in self.sentences if sentence.reasons]
+        return "\n".join(lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    stems: frozenset[str]
-    quantities: frozenset[str]
+@cache
+def calibration() -> Calibration:
+    """The shipped calibration, read and checked once; `CalibrationError` where the file was damaged or changed."""
+    return shipped_calibration()
 
 
-def score(answer: str, passages: Sequence[Passage]) -> Groundedness:
-    """Judges one answer against the passages it should rest on."""
-    evidence = [_evidence(passage) for passage in passages]
-    judged = [(sentence, _support(sentence, evidence)) for sentence in sentences(_CITATION.sub("", answer))]
-    supports = [support for _, support in judged if support is not None]
-    if not supports:
-        return Groundedness(1.0, GROUNDED, ())
-    value = (sum(supports) / len(supports) + min(supports)) / 2
-    weak = tuple(sentence for sentence, support in judged if support is not None and support < THRESHOLD)
-    return Groundedness(value, GROUNDED if value >= THRESHOLD else UNGROUNDED, weak)
+def detector() -> str:
+    """How records name this detector: its version and the first digits of the calibration's hash."""
+    return f"detector:{calibration().name}"
 
 
-def _support(sentence: str, evidence: Sequence[_Evidence]) -> float | None:
-    """Support of one sentence 0..1, None where there is nothing to judge."""
-    if _COURTESY.match(normalise(sentence)) and not any(character.isdigit() for character in sentence):
-        return None
-    stems = set(content_stems(sentence))
-    found = quantities(sentence)
-    if len(stems) < _MIN_STEMS and not found:
-        return None
-    if not evidence:
-        return 0.0
-    whole = frozenset().union(*(item.stems for item in evidence))
-    best = max(len(stems & item.stems) for item in evidence)
-    support = (len(stems & whole) + best) / (2 * len(stems)) if stems else 1.0
-    if not found <= frozenset().union(*(item.quantities for item in evidence)):
-        support *= UNSUPPORTED_NUMBER
-    if any(stem(name.lower()) not in whole for name in _NAME.findall(sentence) if name.lower() not in STOPWORDS):
-        support *= UNSUPPORTED_NAME
-    return support
+def score(answer: str, passages: Sequence[Passage], using: Calibration | None = None) -> Groundedness:
+    """Judges one answer against the passages it should rest on, with the shipped calibration unless another is given."""
+    using = using or calibration()
+    said = claims(answer)
+    found = answer_defects(answer, evidence_of(tuple(passages)))
+    probability = using.probability(vector(found))
+    if not said:
+        return Groundedness(1.0, GROUNDED, (), probability, ())
+    if not passages:
+        verdicts = tuple(SentenceVerdict(sentence, 0.0, (), ("there are no passages",)) for sentence in said)
+        return Groundedness(0.0, UNGROUNDED, tuple(said), 0.0, verdicts)
+    verdicts = tuple(_verdict(sentence, part, using) for sentence, part in zip(said, found, strict=True))
+    weak = tuple(verdict.text for verdict in verdicts if verdict.probability < using.threshold)
+    label = GROUNDED if probability >= using.threshold else UNGROUNDED
+    return Groundedness(probability, label, weak, probability, verdicts)
 
 
-def quantities(text: str) -> frozenset[str]:
-    """Numbers with their currency and the stem of what they count, e.g. {"£12", "5 working", "1.5 %"}."""
-    return frozenset(
-        f"{currency}{number.replace(',', '')} {stem(unit) if unit and unit[0].isalpha() else unit or ''}".strip()
-        for currency, number, unit in _QUANTITY.findall(normalise(text))
-    )
+def _verdict(sentence: str, found: Defects, using: Calibration) -> SentenceVerdict:
+    return SentenceVerdict(sentence, using.probability(vector([found])), found.unsupported, reasons(found))
 
 
-@lru_cache(maxsize=4096)
-def _evidence(passage: Passage) -> _Evidence:
-    text = f"{passage.title}. {' '.join(passage.sentences)}"
-    return _Evidence(frozenset(content_stems(text)), quantities(text))
+def reasons(found: Defects) -> tuple[str, ...]:
+    """The defects of a sentence in words, the decisive ones first."""
+    listed = [
+        (bool(found.wrong_numbers), f"number not in the passages: {', '.join(found.wrong_numbers)}"),
+        (bool(found.strange_names), f"name not in the passages: {', '.join(found.strange_names)}"),
+        (bool(found.missing), f"not in the passages: {', '.join(found.missing)}"),
+        (found.negation, "says not where the passage does not, or the other way round"),
+        (found.speaker or found.opinion, "speaks for itself rather than for the passages"),
+        (found.question, "asks instead of stating"),
+        (not found.missing and found.pairs > 2, "known words in a new combination"),
+    ]
+    return tuple(text for applies, text in listed if applies)
