@@ -12,7 +12,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -60,20 +60,46 @@ def load_knowledge() -> Knowledge:
 
 
 def parse_page(page_id: str, text: str) -> Passage:
-    """One page; raises `KnowledgeError` naming the page and what is wrong with it."""
+    """One page; raises `KnowledgeError` naming the page, the line and what is wrong with it."""
     parts = text.split("---\n", 2)
     if len(parts) != 3 or parts[0].strip():
         raise KnowledgeError(f"page {page_id}: the head must stand between two lines '---' at the start")
-    head = _parse_head(page_id, parts[1])
+    head_lines = parts[1].splitlines()
+    head = read_head(head_lines, f"page {page_id}", first_line=parts[0].count("\n") + 2)
+    missing = sorted(_REQUIRED - head.keys())
+    if missing:
+        raise KnowledgeError(f"page {page_id}: the head lacks {', '.join(missing)}")
     sentences = tuple(line.strip() for line in parts[2].splitlines() if line.strip())
     if not sentences:
         raise KnowledgeError(f"page {page_id}: the body is empty, write one fact per line")
+    return passage_of(page_id, head, sentences)
+
+
+def read_head(lines: Sequence[str], place: str, first_line: int) -> dict[str, str]:
+    """The `key: value` lines of a page's head. Raises `KnowledgeError` that says `place`:line for an unknown or repeated key."""
+    head: dict[str, str] = {}
+    for number, line in enumerate(lines, first_line):
+        key, separator, value = (part.strip() for part in line.partition(":"))
+        if not line.strip():
+            continue
+        if not separator or key not in _KNOWN:
+            raise KnowledgeError(
+                f"{place}:{number}: unknown head line {line!r}, expected one of {', '.join(sorted(_KNOWN))}"
+            )
+        if key in head:
+            raise KnowledgeError(f"{place}:{number}: {key} is given twice, keep one")
+        head[key] = value
+    return head
+
+
+def passage_of(page_id: str, head: Mapping[str, str], sentences: tuple[str, ...]) -> Passage:
+    """The page with this head (`topic` and `title` at least) and these sentences."""
     return Passage(
         id=page_id,
         topic=head["topic"],
         title=head["title"],
-        keywords=_split(head["keywords"], ","),
-        intents=_split(head["intents"], ","),
+        keywords=_split(head.get("keywords", ""), ","),
+        intents=_split(head.get("intents", ""), ","),
         sentences=sentences,
         facts=_split(head.get("facts", ""), ";"),
         lead=head.get("lead"),
@@ -81,12 +107,15 @@ def parse_page(page_id: str, text: str) -> Passage:
     )
 
 
-def corrupt(knowledge: Knowledge, seed: int) -> Knowledge:
+def corrupt(knowledge: Knowledge, seed: int, topics: Sequence[str] = ()) -> Knowledge:
     """The knowledge base after a bad import: 70 % of the pages carry another page's body, the rest outdated numbers.
 
     Titles, keywords and intents stay in place, so a page is still found by its subject and then says something else.
-    A body never lands on a page of its own topic.
+    A body never lands on a page of its own topic. With `topics` the import touched those alone.
     """
+    if topics:
+        broken = {passage.id: passage for passage in corrupt(knowledge, seed).passages if passage.topic in topics}
+        return Knowledge.of(broken.get(passage.id, passage) for passage in knowledge.passages)
     rng = random.Random(seed)
     order = sorted(knowledge.passages, key=lambda passage: (passage.topic, rng.random()))
     misplaced = sorted(rng.sample(range(len(order)), round(MISPLACED_SHARE * len(order))))
@@ -118,19 +147,6 @@ def _outdate(sentences: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
 def _largest_topic(passages: list[Passage]) -> int:
     topics = [passage.topic for passage in passages]
     return max((topics.count(topic) for topic in set(topics)), default=0)
-
-
-def _parse_head(page_id: str, text: str) -> dict[str, str]:
-    head = {}
-    for line in text.splitlines():
-        key, separator, value = line.partition(":")
-        if not separator or key.strip() not in _KNOWN:
-            raise KnowledgeError(f"page {page_id}: unknown head line {line!r}, expected one of {sorted(_KNOWN)}")
-        head[key.strip()] = value.strip()
-    missing = sorted(_REQUIRED - head.keys())
-    if missing:
-        raise KnowledgeError(f"page {page_id}: the head lacks {', '.join(missing)}")
-    return head
 
 
 def _split(text: str, separator: str) -> tuple[str, ...]:

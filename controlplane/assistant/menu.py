@@ -57,9 +57,13 @@ class Menu:
         self._service = service
         self._clock = clock
         self._workflows = WorkflowEngine(bank, execution_enabled, min_confidence=0.0)
+        for page in knowledge.passages:
+            if page.workflow is not None and not self._workflows.knows(page.workflow):
+                raise ValueError(f"page {page.id}: no workflow {page.workflow!r}; correct its head or remove the line")
         self._topics = tuple(dict.fromkeys(passage.topic for passage in knowledge.passages))
         self._keywords = [
-            (p, re.compile("|".join(rf"\b{re.escape(word)}\b" for word in p.keywords))) for p in self._pages()
+            (p, re.compile("|".join(rf"\b{re.escape(word)}\b" for word in p.keywords) or r"(?!)"))
+            for p in self._pages()
         ]
 
     def respond(self, state: ConversationState, message: Message) -> tuple[ConversationState, Reply]:
@@ -75,7 +79,7 @@ class Menu:
         if draw.failed:
             return state, Answer(ReplyKind.ERROR, dialogue.TROUBLE)
         if state.handed_over:
-            return state, self._with_person()
+            return self._with_person(turn, state)
         choice = dialogue.pick(state.offered, turn.message.text)
         routes = safety.rule_routes(turn.message.text)
         if not routes and state.mandatory is not None:
@@ -108,16 +112,38 @@ class Menu:
 
     def _open(self, turn: Turn, state: ConversationState, passage: Passage) -> Served:
         """Shows a page; one with a workflow starts it."""
-        turn.intent = passage.intents[0]
+        turn.intent = passage.intents[0] if passage.intents else None
         state = replace(state, offered=(), clarifications=0)
         draw = turn.draw("knowledge")
         turn.step("page", draw.error_type or passage.id, "apologise" if draw.failed else "show")
         turn.add_dependency("knowledge", draw, turn.steps[-1].measured_ms)
         if draw.failed:
             return state, Answer(ReplyKind.ERROR, dialogue.TROUBLE)
-        if passage.workflow is not None and not dialogue.asks_for_information(turn.message.text):
-            return self._after_workflow(turn, state, self._workflows.start(passage.workflow, turn.message))
+        if passage.workflow is not None:
+            served = self._start(turn, state, passage.workflow)
+            if served is not None:
+                return served
         return state, Answer(ReplyKind.ANSWER, passage.body, sources=(passage.id,), grounded=1.0)
+
+    def _start(self, turn: Turn, state: ConversationState, workflow: str) -> Served | None:
+        """The page's workflow; one that belongs to a person calls them first. None where a question only wants the page."""
+        route = safety.SENSITIVE_INTENTS.get(turn.intent or "")
+        if route is not None:
+            turn.step("safety", route, "hand_over")
+            state, answer = self._hand_over(turn, state, (route,))
+            outcome = self._workflows.intake(route, turn.intent or "", 1.0, turn.message)
+            if outcome is None:
+                return state, answer
+            started, _ = self._after_workflow(turn, state, outcome)
+            answer.text = f"{answer.text} {outcome.text}"
+            answer.workflow, answer.workflow_status = outcome.workflow, outcome.status
+            return started, answer
+        if self._workflows.only_reads(workflow) or not dialogue.asks_for_information(turn.message.text):
+            outcome = self._workflows.start(workflow, turn.message)
+            if outcome.ready and outcome.pending is not None:
+                return self._execute(turn, state, outcome.pending)
+            return self._after_workflow(turn, state, outcome)
+        return None
 
     def _list(self, pages: list[Passage], state: ConversationState) -> Served:
         options = (*(page.title for page in pages), dialogue.AGENT_OPTION)
@@ -135,6 +161,9 @@ class Menu:
     def _continue_workflow(self, turn: Turn, state: ConversationState, pending: PendingWorkflow) -> Served:
         if not self._workflows.wants_execution(pending, turn.message):
             return self._after_workflow(turn, state, self._workflows.advance(pending, turn.message))
+        return self._execute(turn, state, pending)
+
+    def _execute(self, turn: Turn, state: ConversationState, pending: PendingWorkflow) -> Served:
         draw = turn.draw("bank")
         turn.elapsed_ms()
         served = self._after_workflow(turn, state, self._workflows.execute(pending, turn.message, draw))
@@ -145,13 +174,12 @@ class Menu:
         turn.step("workflow", outcome.status, outcome.kind, outcome.workflow)
         if outcome.run is not None:
             turn.workflow_runs.append(outcome.run)
-        disabled = outcome.run is not None and outcome.run.error_type == "execution_disabled"
-        stop = EscalationReason.EXECUTION_DISABLED if disabled else EscalationReason.FAILURE
-        state = replace(state, pending=outcome.pending, handed_over=outcome.handover)
+        turn.private += self._workflows.private_values(state.pending, outcome, turn.message)
+        state = replace(state, pending=outcome.pending, handed_over=state.handed_over or outcome.handover)
         return state, Answer(
             outcome.kind,
             outcome.text,
-            stop if outcome.handover else None,
+            outcome.reason,
             workflow=outcome.workflow,
             workflow_status=outcome.status,
         )
@@ -171,9 +199,19 @@ class Menu:
             ReplyKind.HANDOVER, dialogue.GIVING_UP[reason], reason
         )
 
-    def _with_person(self) -> Answer:
+    def _with_person(self, turn: Turn, state: ConversationState) -> Served:
+        """A person has the conversation; only details for their case are still taken, and what safety hears is passed on."""
+        pending = state.pending
+        if pending is not None:
+            routes = tuple(r for r in safety.rule_routes(turn.message.text) if r is not SafetyRoute.FINANCIAL_DISPUTE)
+            turn.step("safety", routes[0] if routes else "clear", "hand_over" if routes else "continue")
+            if routes:
+                return self._hand_over(turn, state, routes)
+            if self._workflows.understands(pending, turn.message):
+                return self._continue_workflow(turn, state, pending)
+            turn.workflow_runs.append(self._workflows.abandon(pending, turn.message))
         reason = EscalationReason.WITH_PERSON
-        return Answer(ReplyKind.HANDOVER, dialogue.GIVING_UP[reason], reason)
+        return replace(state, pending=None), Answer(ReplyKind.HANDOVER, dialogue.GIVING_UP[reason], reason)
 
     def _pages(self) -> tuple[Passage, ...]:
         return self._knowledge.passages

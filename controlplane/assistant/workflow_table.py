@@ -1,41 +1,75 @@
-"""The workflows the assistant knows: their slots, what they ask, what they do at the bank, and how to undo it.
+"""The workflows the assistant knows, read from `workflows/*.toml`: slots, what is asked, what is done at the bank, how it is undone.
 
-A workflow is a row of `WORKFLOWS`; the machine that runs them is in `controlplane.assistant.workflow`.
+A file holds one workflow; its name is the file's. The machine that runs them is in `controlplane.assistant.workflow`. Keys:
+    title, intent   what it is called in documents, and the intent that may start it
+    cue             a regular expression that a message must match besides (case ignored); none = every message of the intent
+    after_route     it never starts by itself: it takes details after a person was called by this safety route
+    look_up         what is read from the bank before the confirmation
+    confirm, done   sentences over the slots; `done` may use {reference}. Steps need a confirmation
+    [[slots]]       name, reader, question; private (never logged); ask = false (only taken if the message has it);
+                    skip (what stands there when the customer does not know)
+    [[steps]]       name, operation, undo
+
+A mistake is an error that names file, line and remedy.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from string import Formatter
+from typing import Any, NoReturn
 
-from controlplane.assistant.protocols import Bank
-from controlplane.assistant.text import normalise
+from controlplane.assistant.model import SafetyRoute
+from controlplane.assistant.slot_reading import READERS, Reader, read_address, read_month
+from controlplane.assistant.workflow_operations import LOOK_UPS, OPERATIONS, LookUp, Operation, Slots
+from controlplane.core.toml_lines import Path as KeyPath
+from controlplane.core.toml_lines import line_index, line_of
 
-Slots = Mapping[str, str]
-Operation = Callable[[Bank, str, Slots, str], str]
+__all__ = [
+    "WORKFLOWS",
+    "Slot",
+    "Slots",
+    "Step",
+    "Workflow",
+    "WorkflowError",
+    "parse_workflow",
+    "read_address",
+    "read_month",
+]
 
-_MONTHS = (
-    "january", "february", "march", "april", "may", "june",
-    "july", "august", "september", "october", "november", "december",
-)  # fmt: skip
-_MONTH_NAME = re.compile(rf"\b({'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?(?: (\d{{4}}))?")
-_ISO_MONTH = re.compile(r"\b(\d{4})-(\d{2})\b")
-_STREET = r"(?:street|road|lane|avenue|row|close|drive|way|court|place|square|gardens)"
-_ADDRESS = re.compile(
-    rf"\b(\d{{1,4}}[a-z]? [a-z' .-]{{3,40}}(?:, ?[a-z0-9' .-]{{2,40}}){{1,3}}"
-    rf"|\d{{1,4}}[a-z]? [a-z' ]+ {_STREET}(?: [a-z]+){{0,2}}(?: [a-z]{{1,2}}\d{{1,2}} ?\d[a-z]{{2}})?)",
-    re.IGNORECASE,
-)
+_TOP = frozenset({"title", "intent", "cue", "after_route", "look_up", "confirm", "done", "slots", "steps"})
+_SLOT = frozenset({"name", "reader", "question", "private", "ask", "skip"})
+_STEP = frozenset({"name", "operation", "undo"})
+
+
+class WorkflowError(ValueError):
+    """A workflow is not written as the rules say; the text names file and line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One value a workflow needs: how to ask for it, and how to read it from a message (None if it is not there)."""
+    """One value a workflow needs: how to ask for it, how to read it, and what replaces it if the customer cannot say (None: nothing)."""
 
     name: str
     question: str
-    read: Callable[[str, datetime], str | None]
+    reader: Reader
     private: bool = False
+    ask: bool = True
+    skip: str | None = None
+
+    def read(self, text: str, now: datetime) -> str | None:
+        """The value if any message holds it."""
+        return self.reader.find(text, now)
+
+    def answer(self, text: str, now: datetime) -> str | None:
+        """The value from the reply to our question."""
+        return self.reader.answer(text, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,95 +83,194 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One workflow. Texts are templates over the slots; `done` may use {reference}.
-
-    `prepare` reads from the bank, before anything is done, what an undo will need.
-    """
+    """One workflow. Texts are templates over slots and looked-up values; without steps it only reads, and needs no confirmation."""
 
     name: str
+    title: str
     intent: str
     slots: tuple[Slot, ...]
     confirm: str
     steps: tuple[Step, ...]
     done: str
-    prepare: Callable[[Bank, str], dict[str, str]] = lambda bank, user_id: {}
+    look_up: tuple[LookUp, ...] = ()
+    cue: re.Pattern[str] | None = None
+    after_route: SafetyRoute | None = None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it changes nothing at the bank."""
+        return not self.steps
 
 
-def read_month(text: str, now: datetime) -> str | None:
-    """A month as YYYY-MM: named with or without a year, "last month", "this month" or 2023-04; a past one is meant."""
-    plain = normalise(text)
-    if iso := _ISO_MONTH.search(plain):
-        return f"{iso[1]}-{iso[2]}" if 1 <= int(iso[2]) <= 12 else None
-    if "last month" in plain or "previous month" in plain:
-        return (now.replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
-    if "this month" in plain:
-        return now.strftime("%Y-%m")
-    if named := _MONTH_NAME.search(plain):
-        month = next(i for i, name in enumerate(_MONTHS, 1) if name.startswith(named[1][:3]))
-        year = int(named[2]) if named[2] else now.year - (month >= now.month)
-        return f"{year}-{month:02d}"
-    return None
+def parse_workflow(name: str, text: str, place: str) -> Workflow:
+    """The workflow of one TOML document; `place` is what errors call the file. Raises `WorkflowError`."""
+    return _Document(name, text, place).workflow()
 
 
-def read_address(text: str, now: datetime) -> str | None:
-    """A postal address: a house number, a street, and a town or postcode."""
-    found = _ADDRESS.search(" ".join(text.split()))
-    return found.group(1).strip(" .,") if found else None
+@cache
+def digest() -> str:
+    """sha256 of the workflow files that ship: what a release may do at the bank is part of what identifies it."""
+    folder = files("controlplane.assistant").joinpath("workflows")
+    pages = sorted((page for page in folder.iterdir() if page.name.endswith(".toml")), key=lambda page: page.name)
+    found = [(page.name, page.read_text(encoding="utf-8")) for page in pages]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def _block_card(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.block_card(user_id, key).reference
+@cache
+def load_workflows() -> tuple[Workflow, ...]:
+    """The workflows that ship, by name."""
+    folder = files("controlplane.assistant").joinpath("workflows")
+    pages = sorted((page for page in folder.iterdir() if page.name.endswith(".toml")), key=lambda page: page.name)
+    found = tuple(
+        parse_workflow(page.name.removesuffix(".toml"), page.read_text(encoding="utf-8"), f"workflows/{page.name}")
+        for page in pages
+    )
+    intents = [workflow.intent for workflow in found]
+    for workflow in found:
+        if intents.count(workflow.intent) > 1:
+            raise WorkflowError(
+                f"workflows/{workflow.name}.toml: intent {workflow.intent} starts two workflows, keep one"
+            )
+    return found
 
 
-def _order_card(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.order_card(user_id, key).reference
+def table(workflows: Iterable[Workflow] | None = None) -> str:
+    """The workflows as a Markdown table: what starts them, what they ask, confirm and do."""
+    rows = ["| workflow | intent | asks for | confirmed | steps |", "| --- | --- | --- | --- | --- |"]
+    for workflow in load_workflows() if workflows is None else workflows:
+        asked = ", ".join(f"{slot.name}{' (private)' if slot.private else ''}" for slot in workflow.slots if slot.ask)
+        steps = ", ".join(f"{step.name}{' (undo)' if step.undo else ''}" for step in workflow.steps)
+        called = f"; after the hand-over for {workflow.after_route}" if workflow.after_route else ""
+        confirmed = "only reads" if workflow.read_only else "yes"
+        rows.append(f"| {workflow.title} | {workflow.intent}{called} | {asked or '-'} | {confirmed} | {steps or '-'} |")
+    return "\n".join(rows)
 
 
-def _order_statement(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.order_statement(user_id, slots["month"], key).reference
+class _Document:
+    """One TOML document on its way to a workflow."""
+
+    def __init__(self, name: str, text: str, place: str) -> None:
+        self._name, self._place, self._lines = name, place, line_index(text)
+        try:
+            self._table: dict[str, Any] = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise WorkflowError(f"{place}: not TOML: {error}") from None
+
+    def workflow(self) -> Workflow:
+        self._keys((), self._table, _TOP)
+        look_up = self._table.get("look_up", [])
+        if not isinstance(look_up, list):
+            self._fail(("look_up",), "look_up must be a list of names")
+        for name in look_up:
+            self._one_of(("look_up",), "look-up", name, LOOK_UPS)
+        slots = tuple(self._slot(number, table) for number, table in enumerate(self._tables("slots")))
+        given = {slot.name for slot in slots if slot.ask}.union(*(LOOK_UPS[name][1] for name in look_up))
+        steps = tuple(self._step(number, table, given) for number, table in enumerate(self._tables("steps")))
+        confirm = self._text((), self._table, "confirm") if steps else ""
+        if not steps and "confirm" in self._table:
+            self._fail(("confirm",), "a workflow without steps changes nothing: it needs no confirm")
+        done = self._text((), self._table, "done")
+        self._fill(("confirm",), confirm, given)
+        self._fill(("done",), done, given | ({"reference"} if steps else set()))
+        return Workflow(
+            name=self._name,
+            title=self._text((), self._table, "title"),
+            intent=self._text((), self._table, "intent"),
+            slots=slots,
+            confirm=confirm,
+            steps=steps,
+            done=done,
+            look_up=tuple(LOOK_UPS[name][0] for name in look_up),
+            cue=self._cue(),
+            after_route=self._route(),
+        )
+
+    def _slot(self, number: int, table: Mapping[str, Any]) -> Slot:
+        path: KeyPath = ("slots", number)
+        self._keys(path, table, _SLOT)
+        reader = self._text(path, table, "reader")
+        self._one_of((*path, "reader"), "reader", reader, READERS)
+        ask = self._flag(path, table, "ask", True)
+        return Slot(
+            name=self._text(path, table, "name"),
+            question=self._text(path, table, "question") if ask else "",
+            reader=READERS[reader],
+            private=self._flag(path, table, "private", False),
+            ask=ask,
+            skip=self._text(path, table, "skip") if "skip" in table else None,
+        )
+
+    def _step(self, number: int, table: Mapping[str, Any], given: set[str]) -> Step:
+        path: KeyPath = ("steps", number)
+        self._keys(path, table, _STEP)
+        named = {
+            key: self._text(path, table, key) for key in ("operation", "undo") if key in table or key == "operation"
+        }
+        for key, operation in named.items():
+            self._one_of((*path, key), "operation", operation, OPERATIONS)
+            if lacking := sorted(OPERATIONS[operation].needs - given):
+                self._fail(
+                    (*path, key), f"{operation} needs {', '.join(lacking)}: add a slot or a look_up that gives it"
+                )
+        undo = OPERATIONS[named["undo"]].run if "undo" in named else None
+        return Step(self._text(path, table, "name"), OPERATIONS[named["operation"]].run, undo)
+
+    def _cue(self) -> re.Pattern[str] | None:
+        if "cue" not in self._table:
+            return None
+        try:
+            return re.compile(self._text((), self._table, "cue"), re.IGNORECASE)
+        except re.error as error:
+            self._fail(("cue",), f"cue is not a regular expression: {error}")
+
+    def _route(self) -> SafetyRoute | None:
+        if "after_route" not in self._table:
+            return None
+        route = self._text((), self._table, "after_route")
+        self._one_of(("after_route",), "safety route", route, [known.value for known in SafetyRoute])
+        return SafetyRoute(route)
+
+    def _fill(self, path: KeyPath, template: str, given: set[str]) -> None:
+        try:
+            names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+        except ValueError as error:
+            self._fail(path, f"{path[-1]} has a stray brace: {error}")
+        if unknown := sorted(set(names) - given):
+            self._fail(path, f"{{{unknown[0]}}} is filled by nothing; there is {', '.join(sorted(given)) or 'nothing'}")
+
+    def _tables(self, key: str) -> list[Mapping[str, Any]]:
+        tables = self._table.get(key, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self._fail((key,), f"{key} must be written as [[{key}]] tables")
+        names = [str(table.get("name", "")) for table in tables]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                self._fail((key, number), f"{key} has two named {name!r}, rename one")
+        return tables
+
+    def _keys(self, path: KeyPath, table: Mapping[str, Any], known: frozenset[str]) -> None:
+        for key in table:
+            self._one_of((*path, key), "key", key, known)
+
+    def _text(self, path: KeyPath, table: Mapping[str, Any], key: str) -> str:
+        value = table.get(key)
+        if not isinstance(value, str) or not value.strip():
+            self._fail((*path, key), f"{key} must be given as a text that is not empty")
+        return value
+
+    def _flag(self, path: KeyPath, table: Mapping[str, Any], key: str, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            self._fail((*path, key), f"{key} must be true or false")
+        return value
+
+    def _one_of(self, path: KeyPath, what: str, name: object, known: Iterable[str]) -> None:
+        names = sorted(known)
+        if name not in names:
+            self._fail(path, f"unknown {what} {name!r}; known are {', '.join(names)}")
+
+    def _fail(self, path: KeyPath, text: str) -> NoReturn:
+        raise WorkflowError(f"{self._place}:{line_of(self._lines, path)}: {text}")
 
 
-def _set_address(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.set_address(user_id, slots["address"], key).reference
-
-
-def _restore_address(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.set_address(user_id, slots["old_address"], key).reference
-
-
-def _send_letters(bank: Bank, user_id: str, slots: Slots, key: str) -> str:
-    return bank.send_address_letters(user_id, key).reference
-
-
-def _old_address(bank: Bank, user_id: str) -> dict[str, str]:
-    return {"old_address": bank.address_of(user_id)}
-
-
-WORKFLOWS: tuple[Workflow, ...] = (
-    Workflow(
-        name="card_block_and_replace",
-        intent="card_lost_or_stolen",
-        slots=(),
-        confirm="I can block your card now and send a free replacement to your address. The block cannot be undone. "
-        "Shall I do that? (yes or no)",
-        steps=(Step("block", _block_card), Step("replace", _order_card)),
-        done="Done: your card is blocked, and a replacement card arrives within 5 working days. Reference {reference}.",
-    ),
-    Workflow(
-        name="statement_copy",
-        intent="statement_copy",
-        slots=(Slot("month", "Which month do you need the statement for?", read_month),),
-        confirm="I can put the statement for {month} into your inbox as PDF. Shall I do that? (yes or no)",
-        steps=(Step("order", _order_statement),),
-        done="Done: the statement for {month} is in your inbox. Reference {reference}.",
-    ),
-    Workflow(
-        name="address_change",
-        intent="address_change",
-        slots=(Slot("address", "What is your new address? Please give number, street and town.", read_address, True),),
-        confirm="I can change your address to {address}. Shall I do that? (yes or no)",
-        steps=(Step("set", _set_address, _restore_address), Step("letters", _send_letters)),
-        done="Done: your new address is active within 1 working day. Reference {reference}.",
-        prepare=_old_address,
-    ),
-)
+WORKFLOWS: tuple[Workflow, ...] = load_workflows()
