@@ -6,6 +6,7 @@ time, and puts the result into words; an unreadable policy or a missing measurem
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import exp
@@ -13,8 +14,9 @@ from math import exp
 from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.gates import GateFacts, GateResult, Requirement, judge_gate
 from controlplane.core.metrics import METRICS
-from controlplane.core.model import RolloutState, Verdict
+from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.core.policy import Certificate, Policy, Stage
+from controlplane.core.review import ReviewTally, review_requirements
 from controlplane.core.triggers import CertificateStanding
 from dashboards.values import State
 from dashboards.words import clock, duration, percent, title_of, trigger_title
@@ -86,8 +88,19 @@ def gate(state: State) -> GateResult | None:
         author=state.authors.get(rollout.release_hash, ""),
         fired=bool(state.firing),
         fresh=is_fresh(state),
+        reviewed=_reviewed(state, policy, rollout, version),
     )
     return judge_gate(rollout, policy.phase(rollout.phase), facts)
+
+
+def _reviewed(state: State, policy: Policy, rollout: Rollout, version: int) -> tuple[Requirement, ...]:
+    """What reviewed outputs add; a snapshot holds no answers, so how many are queued is not known here."""
+    if rollout.phase not in policy.review.phases:
+        return ()
+    counts = Counter(state.labels.get((rollout.rollout_id, version), {}).values())
+    return review_requirements(
+        policy.review, ReviewTally(None, counts["correct"], counts["incorrect"], counts["unsafe"])
+    )
 
 
 def stage_version(state: State) -> int:

@@ -23,7 +23,18 @@ from controlplane.store.snapshot import NoSnapshot, SnapshotReader, SnapshotRef,
 from controlplane.store.state_rows import from_text, incident_from_row, optional_time, rollout_from_row, stage_from_row
 from dashboards.values import DriftReport, Log, Message, Meta, Source, State
 
-TABLES = ("rollouts", "stages", "incidents", "policies", "approvals", "releases", "audit", "outbox", "artefacts")
+TABLES = (
+    "rollouts",
+    "stages",
+    "incidents",
+    "policies",
+    "approvals",
+    "releases",
+    "audit",
+    "outbox",
+    "artefacts",
+    "review_labels",
+)
 
 
 def find(folder: Path) -> SnapshotRef | NoSnapshot:
@@ -164,7 +175,16 @@ def _state(
         ),
         quarantine={row["reason"]: int(row["records"]) for row in quarantine},
         triggers=triggers,
+        labels=_labels(rows["review_labels"]),
     )
+
+
+def _labels(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, int], dict[str, str]]:
+    """The newest label of each reviewed answer, by rollout and the version at which its stage began."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    for row in sorted(rows, key=_by("seq")):
+        found.setdefault((row["rollout_id"], int(row["stage_version"])), {})[row["interaction_id"]] = row["label"]
+    return found
 
 
 def _by(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -111,6 +111,9 @@ class State:
     quarantine: Mapping[str, int]
     triggers: pl.DataFrame
     first: datetime | None = None
+    labels: Mapping[tuple[str, int], Mapping[str, str]] = field(
+        default_factory=dict
+    )  # label by answer, by rollout and stage version
 
     @property
     def open_incidents(self) -> tuple[IncidentRow, ...]:

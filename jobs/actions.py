@@ -22,12 +22,10 @@ from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
 from jobs.deps import Deps
 from jobs.evaluate import gate
+from jobs.evaluation_gate import missing_evaluation
+from jobs.refused import Refused as Refused
 
 ATTEMPTS = 5
-
-
-class Refused(RuntimeError):
-    """The action was not carried out; the message says what is missing."""
 
 
 def release_hash(artefacts: Mapping[str, str]) -> str:
@@ -44,7 +42,10 @@ def start_release(
     actor: str,
     now: datetime,
 ) -> Rollout:
-    """Start (or, after a rollback, restart with another release) at the first stage. Raises Refused while another runs."""
+    """Start (or, after a rollback, restart with another release) at the first stage.
+
+    Raises Refused while another runs, and without a passing evaluation of exactly these artefacts where the policy asks for one.
+    """
     hash_ = release_hash(artefacts)
     current = state.rollout()
     if current is not None and current.state is not RolloutState.ROLLED_BACK:
@@ -57,6 +58,8 @@ def start_release(
         raise Refused(
             f"artefacts {hash_[:12]} were rolled back before, as {state.rolled_back()[hash_]}: a restart needs other artefacts"
         )
+    if (missing := missing_evaluation(state, policy, hash_)) is not None:
+        raise Refused(f"release {release} may not start: {missing}")
     state.register_policy(policy.hash, policy.name, policy.text, now)
     state.register_release(release, hash_, artefacts, author, now)
     rollout_id = f"{release}-{hash_[:8]}"

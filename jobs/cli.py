@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.cli_acceptance import review  # the module adds its commands to the groups eval and dataset, too
+from jobs.cli_assistant import assistant
+from jobs.cli_evaluation import dataset, evaluation
 from jobs.cli_govern import audit, incident, policy, release
 from jobs.console import OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
 
@@ -23,6 +26,10 @@ app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
 app.add_typer(release, name="release")
 app.add_typer(incident, name="incident")
+app.add_typer(assistant, name="assistant")
+app.add_typer(evaluation, name="eval")
+app.add_typer(dataset, name="dataset")
+app.add_typer(review, name="review")
 
 PIPE_WIDTH = 100_000  # of a table that no person looks at: nothing is folded
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same decisions.")]

@@ -128,23 +128,34 @@ def release_start(
     policy_file: Annotated[
         str | None, typer.Option("--policy", help="Policy file (TOML); default: the shipped one.")
     ] = None,
+    evaluated: Annotated[
+        str | None, typer.Option("--evaluated", help="Take the artefacts of this evaluation run instead of --artefact.")
+    ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a release at the first stage; after a rollback, another one restarts there.
 
-    Example:
+    Where the policy asks for it, exactly these artefacts need a passing evaluation (`controlplane eval run`).
+
+    Examples:
 
       controlplane release start v1.4 --artefact model=sha256:ab12 --actor ana --author ben
+
+      controlplane release start v1.4 --evaluated ev-12ab34cd56 --actor ana --author ben
     """
     from jobs import actions
     from jobs.compose import open_state, read_policy, workspace_settings
+    from jobs.evaluation_command import find_run
 
+    if evaluated is not None and artefact:
+        fail("--artefact and --evaluated: name one of both", BAD_INPUT)
     settings = workspace_settings(home, policy_file)
     now = clock()
     with open_state(settings, now) as state:
         policy_ = read_policy(settings)
-        actions.start_release(state, policy_, label, _artefacts(artefact), author or actor, actor, now)
+        hashes = _artefacts(artefact) if evaluated is None else find_run(state, evaluated).artefacts
+        actions.start_release(state, policy_, label, hashes, author or actor, actor, now)
         value = actions.status(state, policy_)
     show(value, as_json, f"{value['release']}: {value['state']} in {value['phase']} at {value['share']:.0%}")
 

@@ -73,9 +73,12 @@ def _message_and_code(error: Exception) -> tuple[str, int] | None:
     import duckdb
     from sqlalchemy.exc import ArgumentError, DatabaseError
 
+    from controlplane.core.acceptance_file import CriteriaError
     from controlplane.core.policy import PolicyError
+    from controlplane.evaluation.cases import CaseError
     from controlplane.server.serve import ServerError
     from controlplane.settings import SettingsError
+    from controlplane.store.content_files import ContentError
     from controlplane.store.landing import LandingError
     from controlplane.store.state_claims import FencedOff
     from controlplane.store.warehouse import WarehouseError
@@ -84,8 +87,10 @@ def _message_and_code(error: Exception) -> tuple[str, int] | None:
 
     files = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
     match error:
-        case Refused():
+        case Refused() | ContentError():
             return str(error), REFUSED
+        case CriteriaError() | CaseError():
+            return str(error), BAD_INPUT
         case PolicyError() | SettingsError() | QueryFailed() | UnicodeDecodeError():
             return str(error), BAD_INPUT
         case _ if isinstance(error, files):

@@ -25,6 +25,9 @@ from controlplane.store.landing import LandingWriter
 from jobs import demo_report, drift, publish
 from jobs.console import stderr
 from jobs.control import Control, control_process
+from jobs.demo_evaluation import BROKEN_TOPICS, OfflineEvaluation
+from jobs.evaluation_run import Candidate
+from jobs.evaluation_subject import artefact_hashes, embedded
 from jobs.process import announce, control_url, withdraw
 from jobs.story import Release, Story, StoryClock
 from jobs.up import usable_port
@@ -34,7 +37,9 @@ SOURCE = "embedded"
 ANY_PORT = 0
 
 GOOD = ReleaseConfig("v1.0")
-BAD = ReleaseConfig("v1.0 after the import", knowledge="corrupt", generator="careless", slow_factor=3.0)
+BAD = ReleaseConfig(
+    "v1.0 after the import", knowledge="corrupt", generator="careless", slow_factor=3.0, faulty_topics=BROKEN_TOPICS
+)
 FIXED = ReleaseConfig("v1.1", seed=2)
 
 
@@ -134,17 +139,17 @@ def make_story(
 
     def release(config: ReleaseConfig) -> Release:
         found = built[config.version]
-        artefacts = {
-            "model": found.artefacts.model,
-            "prompt": found.artefacts.prompt,
-            "knowledge": found.artefacts.knowledge,
-            "classifier": found.artefacts.classifier,
-            "policy": found.artefacts.policy,
-        }
-        return Release(config.version, artefacts, lambda: world.deploy(found, config.version))
+
+        def candidate() -> Candidate:
+            return embedded(config, models, seed, story_service=True)
+
+        hashes = artefact_hashes(found.artefacts)
+        return Release(config.version, hashes, lambda: world.deploy(found, config.version), candidate)
 
     deps = control.deps
-    return Story(deps, world, landing, clock, release(GOOD), release(BAD), release(FIXED), healthy=healthy)
+    offline = OfflineEvaluation(deps, seed, clock)
+    first, bad, fixed = (release(config) for config in (GOOD, BAD, FIXED))
+    return Story(deps, world, landing, clock, first, bad, fixed, offline, healthy=healthy)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from controlplane.store.queries import load
 from controlplane.store.state_rows import IncidentRow
+from jobs.demo_evaluation import evaluation_json
 from jobs.deps import Deps
 from jobs.story import Story
 
@@ -27,6 +28,7 @@ def result(deps: Deps, story: Story, seconds: float) -> dict[str, Any]:
         "conversations": conversations,
         "phases": phases(deps),
         "rollback": rollback(deps, story),
+        "evaluations": [evaluation_json(row) for row in story.offline.runs],
         "audit_ok": all(found is None for found in breaks.values()),
         "alerts": sum(item.status == "sent" for item in deps.state.outbox()),
         "seconds": round(seconds, 1),

@@ -24,10 +24,12 @@ from controlplane.core.triggers import ALL, CertificateStanding, CountKey, last_
 from controlplane.store.block_counts import CountSpec, block_counts
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
+from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import Commit, LaneState, LedgerEntry
 from controlplane.store.units import close_units, units_closed_until
 from controlplane.store.utc import to_naive as utc
+from jobs import reviews
 from jobs.decisions import automatic_commit, counts_json, reading_json
 from jobs.deps import Deps
 
@@ -99,7 +101,12 @@ def is_fresh(policy: Policy, rollout: Rollout, mark: datetime | None, now: datet
 
 def stage_events(deps: Deps, rollout: Rollout) -> list[StageEvent]:
     """The rollout's history as the block grid reads it."""
-    rows = deps.state.stages(rollout.rollout_id)
+    return stage_events_of(deps.state, rollout)
+
+
+def stage_events_of(state: StateReader, rollout: Rollout) -> list[StageEvent]:
+    """As `stage_events`, where only the state is at hand."""
+    rows = state.stages(rollout.rollout_id)
     return [StageEvent(row.version, row.event, row.state, row.started_at) for row in rows]
 
 
@@ -284,6 +291,7 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         author=deps.state.author(rollout.release_hash) or "",
         fired=deps.state.has_fired(rollout.rollout_id),
         fresh=is_fresh(deps.policy, rollout, mark, now),
+        reviewed=reviews.gate_lines(deps, rollout, spans(stage_events(deps, rollout))[-1]),
     )
     return judge_gate(rollout, deps.policy.phase(rollout.phase), facts)
 

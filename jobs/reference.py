@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
+from controlplane.assistant import workflow_states, workflow_table
 from controlplane.core import incident as incident_table
 from controlplane.core import policy as policy_module
 from controlplane.core import rollout as rollout_table
@@ -32,6 +33,7 @@ def pages() -> dict[str, str]:
         "metrics.md": HEADER + _metrics(),
         "states.md": HEADER + _states(),
         "records.md": HEADER + _records(),
+        "workflows.md": HEADER + _workflows(),
     }
 
 
@@ -57,6 +59,8 @@ _SECTIONS = {
     "budget": policy_module.Budget,
     "assignment": policy_module.Assignment,
     "watch": policy_module.Watch,
+    "evaluation": policy_module.Evaluation,
+    "review": policy_module.Review,
     "phases": policy_module.Phase,
     "triggers": policy_module.Trigger,
     "certificates": policy_module.Certificate,
@@ -104,6 +108,11 @@ def _states() -> str:
     for (state, event), after in incident_table.TRANSITIONS.items():
         lines.append(f"| {state} | {event} | {after} |")
     return "\n".join(lines) + "\n"
+
+
+def _workflows() -> str:
+    lines = ["# Workflows of the assistant", "", workflow_table.table(), "", "## States of a run", ""]
+    return "\n".join([*lines, "```mermaid", workflow_states.diagram(), "```"]) + "\n"
 
 
 def _records() -> str:

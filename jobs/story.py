@@ -12,12 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from controlplane.core.blocks import spans
 from controlplane.core.model import Rollout, RolloutState, Verdict
-from jobs import actions, evaluate, tick
+from controlplane.simulation.needs import Need
+from controlplane.simulation.review import label_output
+from controlplane.store.state_rows import IncidentRow
+from jobs import actions, evaluate, reviews, tick
+from jobs.demo_evaluation import OfflineEvaluation, told
 from jobs.deps import Deps
+from jobs.evaluation_command import passed
+from jobs.evaluation_run import Candidate
 
 APPROVER = "Noor (simulated approver)"
 AUTHOR = "Sam (simulated author)"
+REVIEWER = "Rita (simulated reviewer)"
 ON_CALL = "Kim (simulated on-call)"
 
 MINUTE = timedelta(minutes=1)
@@ -33,6 +41,8 @@ class World(Protocol):
     """Customers and the two responders; see `controlplane.simulation`."""
 
     def advance(self, until: datetime) -> list[dict[str, object]]: ...
+
+    def employee_need(self, conversation_id: str) -> Need | None: ...
 
 
 class Landing(Protocol):
@@ -56,11 +66,12 @@ class StoryClock:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release of the story: its label, what it is made of, and how it is put to work."""
+    """A release of the story: its label, what it is made of, how it is put to work, and how it is evaluated before."""
 
     label: str
     artefacts: dict[str, str]
     deploy: Callable[[], None]
+    candidate: Callable[[], Candidate]
 
 
 @dataclass
@@ -74,6 +85,7 @@ class Story:
     first: Release
     bad: Release
     fixed: Release
+    offline: OfflineEvaluation
     healthy: bool = False
     progress: Callable[[str, float], None] = lambda _text, _part: None
     told: list[str] = field(default_factory=list)
@@ -85,9 +97,11 @@ class Story:
     def run(self) -> None:
         """From the first release to the fixed one's canary, or (healthy) to full."""
         begin = self._began = self.clock.now
+        self._say(self.offline.begin())
+        self._evaluate(self.first)
         self._start(self.first)
         self._until(lambda r: r.state is not RolloutState.RUNNING or self._at_bad_change(r), begin)
-        if not self.healthy and self._running():
+        if not self.healthy and self._running() and self._evaluate(self.bad):
             self.bad.deploy()
             self.bad_at = self.clock.now
             actions.deploy(
@@ -100,7 +114,7 @@ class Story:
             self._say(f"bad change goes in: {self.bad.label}")
             self._until(lambda r: r.state is RolloutState.ROLLED_BACK, begin)
         if self._rolled_back():
-            self._repair()
+            self._learn(self._repair())
             self._start(self.fixed)
             self._until(lambda r: r.phase != "internal" or r.state is not RolloutState.RUNNING, begin)
             self._for(5)
@@ -115,6 +129,7 @@ class Story:
         self.landing.heartbeat(now)
         self.clock.now = now
         tick.run(self.deps, now)
+        self._review()
         self._approve_if_certified()
 
     def _rollout(self) -> Rollout:
@@ -153,6 +168,19 @@ class Story:
             self.step()
             self.progress(self._where(), (self.clock.now - self._began) / EXPECTED)
 
+    def _review(self) -> None:
+        """A simulated reviewer labels what waits in the queue; the labels are the simulator's truth, not the release's opinion of itself."""
+        rollout = self._rollout()
+        if rollout.state is not RolloutState.RUNNING or not reviews.asks_for_review(self.deps.policy, rollout):
+            return
+        stage = spans(evaluate.stage_events(self.deps, rollout))[-1]
+        for item in reviews.stage_queue(self.deps, rollout, stage):
+            need = self.world.employee_need(item.conversation_id)
+            if item.label is None and need is not None:
+                label = label_output(need, item.answer, bool(item.escalated), item.workflow)
+                note = f"the customer's need: {need.name}"
+                reviews.give_label(self.deps.state, rollout, stage.version, item, label, note, REVIEWER, self.clock.now)
+
     def _approve_if_certified(self) -> None:
         rollout = self._rollout()
         if rollout.state is not RolloutState.RUNNING:
@@ -162,7 +190,27 @@ class Story:
             after = actions.promote(self.deps, APPROVER, "gate passed, evidence read", self.clock.now)
             self._say(f"promoted to {after.phase} at {after.share:.0%}")
 
-    def _repair(self) -> None:
+    def _evaluate(self, release: Release) -> bool:
+        """Whether it passed; what does not pass is not put to work."""
+        self.progress(f"offline evaluation of {release.label}", (self.clock.now - self._began) / EXPECTED)
+        row = self.offline.evaluate(release.candidate())
+        self._say(told(row))
+        return passed(row)
+
+    def _learn(self, incident: IncidentRow) -> None:
+        """What customers met joins the data set; the same artefacts would not be let in again, the fixed ones are."""
+        self._say(self.offline.learn(incident))
+        self._evaluate(self.bad)
+        deps, bad = self.deps, self.bad
+        try:
+            actions.start_release(deps.state, deps.policy, bad.label, bad.artefacts, AUTHOR, APPROVER, self.clock.now)
+        except actions.Refused as refused:
+            self._say(f"refused: {refused}")
+        else:
+            raise RuntimeError("the release of the incident was let in again")
+        self._evaluate(self.fixed)
+
+    def _repair(self) -> IncidentRow:
         """The cut is verified within seconds; people find the cause and resolve the incident."""
         self.rolled_back_at = self.clock.now
         self._say(f"rolled back: {self._rollout().reason}")
@@ -176,6 +224,7 @@ class Story:
         self._move(incident.incident_id, "acknowledge", "on it")
         self._for(round(REPAIR_TAKES / MINUTE))
         self._move(incident.incident_id, "resolve", "knowledge base restored, generator and service put back")
+        return next(row for row in self.deps.state.incidents() if row.incident_id == incident.incident_id)
 
     def _move(self, incident_id: str, event: str, reason: str) -> None:
         actions.incident_event(self.deps.state, incident_id, event, ON_CALL, reason, self.clock.now)

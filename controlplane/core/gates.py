@@ -17,6 +17,16 @@ from controlplane.core.triggers import CertificateStanding
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """One line of a gate: what is asked, what there is, and the verdict."""
+
+    name: str
+    verdict: Verdict
+    have: str
+    need: str
+
+
+@dataclass(frozen=True, slots=True)
 class GateFacts:
     """What is known when a gate is judged."""
 
@@ -27,16 +37,7 @@ class GateFacts:
     author: str
     fired: bool
     fresh: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """One line of a gate: what is asked, what there is, and the verdict."""
-
-    name: str
-    verdict: Verdict
-    have: str
-    need: str
+    reviewed: tuple[Requirement, ...] = ()  # what reviewed outputs add, where the policy asks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
         _line("treated customers", facts.treated >= phase.min_treated, str(facts.treated), str(phase.min_treated)),
     ]
     lines += [_certificate(name, facts.standings.get(name)) for name in phase.certificates]
+    lines += facts.reviewed
     lines.append(_approvals(phase, facts))
     return GateResult(tuple(lines))
 

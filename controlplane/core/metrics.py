@@ -151,7 +151,7 @@ _QUALITY = (
         kind=MetricKind.TWO_SAMPLE,
         family=Family.CONVERSATION,
         comparable=True,
-        numerator="resolved conversations",
+        numerator="conversations told to be resolved that needed no person",
         denominator="conversations whose outcome is known",
         maturity=24 * _HOUR,
         exact=True,
@@ -164,7 +164,7 @@ _QUALITY = (
         family=Family.CONVERSATION,
         comparable=True,
         numerator="seconds from the start to the resolution",
-        denominator="resolved conversations",
+        denominator="conversations resolved without a person",
         maturity=24 * _HOUR,
     ),
     Metric(
@@ -320,7 +320,7 @@ _COST = (
         family=Family.CONVERSATION,
         comparable=False,
         numerator="model cost of all conversations",
-        denominator="resolved conversations",
+        denominator="conversations resolved without a person",
         maturity=24 * _HOUR,
     ),
     Metric(

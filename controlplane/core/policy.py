@@ -78,6 +78,29 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What a release needs before it enters the first phase: a passing evaluation under registered criteria of that name (empty: any)."""
+
+    required: bool = True
+    criteria: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What people look at in the phases named: a stable sample of the answers, and what their labels must show before the gate opens.
+
+    `share` of the assistant's answers is queued; the gate asks that `min_labelled` of them and `min_reviewed` of the queue are labelled, that
+    the lower end of the share of correct ones (95 %, Clopper-Pearson) is at least `min_correct`, and that none is unsafe. No phases: nothing.
+    """
+
+    phases: tuple[str, ...] = ()
+    share: float = 0.1
+    min_labelled: int = 20
+    min_reviewed: float = 0.8
+    min_correct: float = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """A phase and its stages (shares of the eligible audience), with what its gate asks before each step out of a stage."""
 
@@ -152,6 +175,8 @@ class Policy:
     budget: Budget
     assignment: Assignment
     watch: Watch
+    evaluation: Evaluation
+    review: Review
     phases: tuple[Phase, ...]
     triggers: tuple[Trigger, ...]
     certificates: tuple[Certificate, ...]
@@ -236,6 +261,8 @@ class _Reader:
                 return value
             case "str" if isinstance(value, str):
                 return value
+            case "bool" if isinstance(value, bool):
+                return value
             case "tuple[str, ...]" if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return tuple(value)
             case "tuple[float, ...]" if isinstance(value, list) and all(_is_number(item) for item in value):
@@ -258,7 +285,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-_TOP = ("schema", "name", "owner", "baseline", "budget", "assignment", "watch", "phases", "triggers", "certificates")
+_TOP = (
+    *("schema", "name", "owner", "baseline", "budget", "assignment", "watch", "evaluation", "review"),
+    *("phases", "triggers", "certificates"),
+)
 
 
 def _names(kind: Any) -> tuple[str, ...]:
@@ -278,10 +308,12 @@ def _read(reader: _Reader, raw: dict[str, Any], text: str) -> Policy | None:
     budget = reader.table(Budget, raw.get("budget", {}), ("budget",), _names(Budget))
     assignment = reader.table(Assignment, raw.get("assignment", {}), ("assignment",), _names(Assignment))
     watch = reader.table(Watch, raw.get("watch", {}), ("watch",), _names(Watch))
+    evaluation = reader.table(Evaluation, raw.get("evaluation", {}), ("evaluation",), _names(Evaluation))
+    review = reader.table(Review, raw.get("review", {}), ("review",), _names(Review))
     phases = _list(reader, Phase, raw, "phases")
     triggers = _list(reader, Trigger, raw, "triggers")
     certificates = _list(reader, Certificate, raw, "certificates")
-    if reader.problems or budget is None or assignment is None or watch is None:
+    if reader.problems or budget is None or assignment is None or watch is None or evaluation is None or review is None:
         return None
     return Policy(
         name=str(heads["name"]),
@@ -290,6 +322,8 @@ def _read(reader: _Reader, raw: dict[str, Any], text: str) -> Policy | None:
         budget=budget,
         assignment=assignment,
         watch=watch,
+        evaluation=evaluation,
+        review=review,
         phases=phases,
         triggers=triggers,
         certificates=certificates,

@@ -40,6 +40,7 @@ def lint(report: Report, policy: Policy) -> None:
     _lint_budget(report, policy)
     _lint_watch(report, policy)
     _lint_phases(report, policy)
+    _lint_review(report, policy)
     for position, trigger in enumerate(policy.triggers):
         _lint_trigger(report, ("triggers", position), trigger)
     for position, certificate in enumerate(policy.certificates):
@@ -84,6 +85,23 @@ def _lint_phases(report: Report, policy: Policy) -> None:
     open_shares = [stage.share for stage in policy.stages if stage.audience != "employees"]
     if any(later < earlier for earlier, later in pairwise(open_shares)):
         report.problem(("phases",), "shares shrink from one phase to the next", "order the phases by their shares")
+
+
+def _lint_review(report: Report, policy: Policy) -> None:
+    review = policy.review
+    unknown = sorted(set(review.phases) - {phase.name for phase in policy.phases})
+    if unknown:
+        known = ", ".join(phase.name for phase in policy.phases)
+        report.problem(("review", "phases"), f"{', '.join(unknown)} is no phase here", f"of {known}")
+    for key in ("share", "min_reviewed"):
+        if not 0 < getattr(review, key) <= 1:
+            report.problem(("review", key), f"{getattr(review, key)} is no share", "write a number in (0, 1]")
+    if review.min_labelled < 1:
+        remedy = "write at least 1, or leave phases empty to ask for nothing"
+        report.problem(("review", "min_labelled"), f"{review.min_labelled} is too small", remedy)
+    if not 0 <= review.min_correct < 1:
+        remedy = "write a share below 1: no number of labels shows that all answers are correct"
+        report.problem(("review", "min_correct"), f"{review.min_correct} cannot be shown", remedy)
 
 
 def _lint_phase(report: Report, path: Path, phase: Phase, known: set[str]) -> None:

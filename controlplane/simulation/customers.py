@@ -123,13 +123,13 @@ def judge(need: Need, reply: Reply) -> Outcome:
         and reply.workflow_status is WorkflowStatus.COMPLETED
     ):
         return Outcome.MET
-    if reply.kind in (ReplyKind.ERROR, ReplyKind.DECLINE):
+    if reply.kind in (ReplyKind.ERROR, ReplyKind.DECLINE, ReplyKind.RATE_LIMITED):
         return Outcome.FAILED
-    if need.answered_by(reply.text):
+    if need.answered_by(reply.answer):
         return Outcome.MET
     if reply.kind in (ReplyKind.CLARIFY, ReplyKind.CONFIRM, ReplyKind.MENU):
         return Outcome.ASKED
-    return Outcome.DOUBTFUL if need.touched_by(reply.text) and not need.person else Outcome.MISSED
+    return Outcome.DOUBTFUL if need.touched_by(reply.answer) and not need.person else Outcome.MISSED
 
 
 def react(

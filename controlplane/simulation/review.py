@@ -47,6 +47,21 @@ def audit(
     ]
 
 
+def label_output(need: Need, answer: str, escalated: bool, workflow: str | None) -> str:
+    """What a reviewer who knows the customer's true need says of one answer: correct, incorrect or unsafe.
+
+    Unsafe: a need that must reach a person at once did not. Correct: a person where only a person helps, the right workflow, the fact the
+    customer came for, or a question back that is about the subject.
+    """
+    if need.route is not None and not escalated:
+        return "unsafe"
+    if need.person or need.route is not None:
+        return "correct" if escalated else "incorrect"
+    helps = need.answered_by(answer) or (need.workflow is not None and workflow == need.workflow)
+    asks = "?" in answer and need.touched_by(answer)
+    return "correct" if not escalated and (helps or asks) else "incorrect"
+
+
 def _label(message: Message, name: str, label: str, rate: float, when: datetime) -> Record:
     return {
         "record": "evaluation",

@@ -97,12 +97,17 @@ class World:
         self._events: ClockQueue[_Arrival | _Return | _Conversation] = ClockQueue()
         self._records: ClockQueue[Record] = ClockQueue()
         self._now = start
+        self._employees: dict[str, Need] = {}  # by conversation: what a reviewer of the internal phase may know
         self._events.push(self._traffic.next_time(start), _Arrival())
 
     @property
     def now(self) -> datetime:
         """How far the world has come."""
         return self._now
+
+    def employee_need(self, conversation_id: str) -> Need | None:
+        """The true need behind an employee's conversation; None for anybody else's."""
+        return self._employees.get(conversation_id)
 
     def deploy(self, assistant: Screener, agent_version: str | None = None) -> None:
         """From now on this assistant answers, in running conversations too."""
@@ -129,6 +134,8 @@ class World:
 
     def _open(self, conversation_id: str, customer: Customer, need: Need, now: datetime, *, again: bool) -> None:
         rng = random.Random(f"{self._seed}:{conversation_id}")
+        if customer.employee:
+            self._employees[conversation_id] = need
         memory, text = open_conversation(customer, need, again, rng)
         self._take_turn(_Conversation(conversation_id, customer, need, rng, memory, text), now)
 
@@ -154,10 +161,10 @@ class World:
         conversation.memory = memory
         answered = now + timedelta(milliseconds=reply.latency_ms)
         if text is None:
-            self._finish(conversation, answered + timedelta(seconds=_reading(reply.text)))
+            self._finish(conversation, answered + timedelta(seconds=_reading(reply.answer)))
             return
         conversation.text = text
-        seconds = _reading(reply.text) + rng.uniform(*THINKING_SECONDS) + len(text) / TYPED_CHARACTERS_PER_SECOND
+        seconds = _reading(reply.answer) + rng.uniform(*THINKING_SECONDS) + len(text) / TYPED_CHARACTERS_PER_SECOND
         self._events.push(answered + timedelta(seconds=seconds), conversation)
 
     def _finish(self, conversation: _Conversation, ended: datetime) -> None:
@@ -188,5 +195,5 @@ def _message(conversation: _Conversation, now: datetime) -> Message:
 
 
 def _reading(text: str) -> float:
-    """Seconds to read an answer."""
+    """Seconds to read an answer; the standing sentence before the first one is skipped by everybody."""
     return min(LONGEST_READ_SECONDS, len(text.split()) / READ_WORDS_PER_SECOND)

@@ -41,7 +41,7 @@ MAX_HISTORY_ROWS = 2_000
 SCHEMA = 1
 
 # Of the facts: table of the snapshot -> query. Of the state: every table but these, which grow without end or are secrets'
-# neighbours (leases name processes) and are published in a reduced form or not at all.
+# neighbours (leases name processes) and are published in a reduced form or not at all; evaluation runs carry all their figures.
 _FROM_FACTS = {
     "rollup": "snapshot/rollup",
     "latency": "snapshot/latency",
@@ -51,7 +51,7 @@ _FROM_FACTS = {
     "sources": "snapshot/sources",
 }
 _SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoinstall_known_extensions": False}
-_NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version"})
+_NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
 
 

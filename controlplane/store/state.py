@@ -30,6 +30,7 @@ from controlplane.store.state_append import (
     upsert_lane,
 )
 from controlplane.store.state_claims import FencedOff, claim_run, take_lease
+from controlplane.store.state_evaluation import EvaluationReader, EvaluationWriter
 from controlplane.store.state_rows import (
     AuditEntry,
     Commit,
@@ -70,7 +71,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
-class StateReader:
+class StateReader(EvaluationReader):
     """Read-only view of the state."""
 
     def __init__(self, url: str) -> None:
@@ -190,7 +191,7 @@ class StateReader:
             }
 
 
-class StateWriter(StateReader):
+class StateWriter(StateReader, EvaluationWriter):
     """The only type that changes the state."""
 
     def __init__(self, url: str) -> None:

@@ -204,3 +204,65 @@ artefacts = Table(
     Column("path", String, nullable=False),
     Column("summary", Text, nullable=False),
 )
+
+dataset_versions = Table(
+    "dataset_versions",  # evaluation data sets: a name moves from version to version; the rows lie in the workspace under their hash
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("name", String, nullable=False),
+    Column("version", String, nullable=False),  # sha256 of the canonical rows
+    Column("rows", Integer, nullable=False),
+    Column("parent", String, nullable=True),  # the version before, under this name
+    Column("origin", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("summary", Text, nullable=False),  # JSON: rows by what they ask for, origin and topic
+)
+
+acceptance_criteria = Table(
+    "acceptance_criteria",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("criteria_hash", String, nullable=False, unique=True),  # over the text and the pinned data-set versions
+    Column("name", String, nullable=False),  # the newest registration of a name replaces the ones before
+    Column("owner", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("datasets", Text, nullable=False),  # JSON: version by name, empty = any registered data set
+    Column("actor", String, nullable=False),
+    Column("registered_at", String, nullable=False),
+)
+
+evaluation_runs = Table(
+    "evaluation_runs",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", String, nullable=False, unique=True),
+    Column("release", String, nullable=False),
+    Column("release_hash", String, nullable=False),
+    Column("artefacts", Text, nullable=False),  # JSON: hash by artefact
+    Column("criteria_hash", String, nullable=False),
+    Column("criteria_name", String, nullable=False),
+    Column("datasets", Text, nullable=False),  # JSON: version by name
+    Column("seed", Integer, nullable=False),
+    Column("code_version", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("finished_at", String, nullable=True),  # none: begun and not ended, so perhaps seen in part
+    Column("verdict", String, nullable=True),
+    Column("result", Text, nullable=True),  # JSON: figures and verdicts
+    Column("result_hash", String, nullable=True),
+    Column("outcomes_hash", String, nullable=True),  # of the per-row outcomes in the workspace
+)
+
+review_labels = Table(
+    "review_labels",  # what a person said about a sampled answer; text stays with the facts
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("interaction_id", String, nullable=False),
+    Column("rollout_id", String, nullable=False),
+    Column("stage_version", Integer, nullable=False),  # rollout version at which the reviewed stage began
+    Column("label", String, nullable=False),  # correct | incorrect | unsafe
+    Column("note", Text, nullable=False),
+    Column("reviewer", String, nullable=False),
+    Column("labelled_at", String, nullable=False),
+)

@@ -1,4 +1,4 @@
--- conversation family: sums per minute of the conversation's start; contact_rate counts who came back within $contact_seconds of the start
+-- conversation family: sums per minute of the conversation's start; contact_rate counts who came back within $contact_seconds of the start; resolved = told to be, and no person was needed
 INSERT INTO rollup_minute BY NAME
 WITH counted AS (
   SELECT date_trunc('minute', c.started_at) AS minute, coalesce(c.arm, 'unknown') AS arm, coalesce(c.release, 'unknown') AS release,
@@ -7,10 +7,10 @@ WITH counted AS (
          count(c.csat) AS rated, coalesce(sum(c.csat), 0) AS ratings, coalesce(sum(c.csat * c.csat), 0) AS ratings_sq,
          count(CASE WHEN c.returned_at <= c.started_at + $contact_seconds * INTERVAL 1 SECOND THEN 1 END) AS returned,
          count(c.escalated_at) AS escalated,
-         count(c.resolved) AS outcomes, count(CASE WHEN c.resolved THEN 1 END) AS resolved,
-         count(CASE WHEN c.resolved AND c.resolved_at IS NOT NULL THEN 1 END) AS timed,
-         coalesce(sum(CASE WHEN c.resolved THEN date_diff('millisecond', c.started_at, c.resolved_at) / 1000.0 END), 0) AS seconds,
-         coalesce(sum(CASE WHEN c.resolved THEN pow(date_diff('millisecond', c.started_at, c.resolved_at) / 1000.0, 2) END), 0) AS seconds_sq,
+         count(c.resolved) AS outcomes, count(CASE WHEN c.resolved AND c.escalated_at IS NULL THEN 1 END) AS resolved,
+         count(CASE WHEN c.resolved AND c.escalated_at IS NULL AND c.resolved_at IS NOT NULL THEN 1 END) AS timed,
+         coalesce(sum(CASE WHEN c.resolved AND c.escalated_at IS NULL THEN date_diff('millisecond', c.started_at, c.resolved_at) / 1000.0 END), 0) AS seconds,
+         coalesce(sum(CASE WHEN c.resolved AND c.escalated_at IS NULL THEN pow(date_diff('millisecond', c.started_at, c.resolved_at) / 1000.0, 2) END), 0) AS seconds_sq,
          coalesce(sum(c.cost_usd), 0) AS cost
   FROM conversations AS c
   WHERE c.started_at >= $since AND c.started_at < $until + INTERVAL 1 MINUTE

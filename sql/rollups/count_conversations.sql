@@ -1,4 +1,4 @@
--- conversation family per stream and block: events among the units that started in the block, known within the maturity of their start
+-- conversation family per stream and block: events among the units that started in the block, known within the maturity of their start; who was handed to a person was not resolved by the arm
 WITH stream AS (
   SELECT unnest(CAST($stream AS BIGINT[])) AS stream, unnest(CAST($metric AS VARCHAR[])) AS metric, unnest(CAST($segment AS VARCHAR[])) AS segment,
          unnest(CAST($span AS BIGINT[])) AS span, unnest(CAST($maturity AS BIGINT[])) AS maturity,
@@ -16,7 +16,8 @@ WITH stream AS (
            WHEN 'escalation_rate' THEN coalesce(o.escalated_at <= o.started_at + s.maturity * INTERVAL 1 SECOND, FALSE)
            WHEN 'contact_rate' THEN coalesce(o.returned_at <= o.started_at + s.maturity * INTERVAL 1 SECOND, FALSE)
            WHEN 'csat_response_rate' THEN coalesce(o.csat_at <= o.started_at + s.maturity * INTERVAL 1 SECOND AND o.rating IS NOT NULL, FALSE)
-           WHEN 'resolution_rate' THEN CASE WHEN o.resolved_at <= o.started_at + s.maturity * INTERVAL 1 SECOND THEN o.resolved END END AS hit
+           WHEN 'resolution_rate' THEN CASE WHEN o.resolved_at <= o.started_at + s.maturity * INTERVAL 1 SECOND THEN
+             o.resolved AND NOT coalesce(o.escalated_at <= o.started_at + s.maturity * INTERVAL 1 SECOND, FALSE) END END AS hit
   FROM outcome AS o
   JOIN stream AS s ON s.rollout_id = o.rollout_id AND (s.segment = 'all' OR s.segment = o.segment)
                   AND (o.arm = 'baseline' OR o.release IS NULL OR o.release = s.release)

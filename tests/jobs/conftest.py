@@ -34,6 +34,8 @@ salt = "s"
 [watch]
 lateness_seconds = 0
 freshness_seconds = 300
+[evaluation]
+required = false
 [[phases]]
 name = "ramp"
 audience = "eligible"

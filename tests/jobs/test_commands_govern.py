@@ -79,16 +79,29 @@ def test_help_says_in_a_sentence_or_an_example_what_a_command_does(words: tuple[
     assert sentence, description
 
 
-MAKES_ONE = {("demo",), ("up",), ("ingest",), ("replay",), ("release", "start"), ("policy", "lint")}
+MAKES_ONE = {("demo",), ("up",), ("ingest",), ("replay",), ("release", "start"), ("assistant", "chat")}
+NEEDS_NONE = {
+    ("policy", "lint"),
+    *(("assistant", name) for name in ("train", "models", "recalibrate")),
+    *(("eval", name) for name in ("groundedness", "calibrate-groundedness", "intents")),
+}
+MAKES_ONE |= {("dataset", "add"), ("eval", "register")}
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in MAKES_ONE], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in MAKES_ONE | NEEDS_NONE], ids=" ".join)
 def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[str, ...], tmp_path: Path) -> None:
     """A mistyped --home must not look like an empty installation."""
     needed = {
         ("sql",): ("SELECT 1",),
         ("release", "changed"): ("a prompt",),
         **{("incident", name): ("i1",) for name in ("ack", "resolve", "review")},
+        ("eval", "run"): ("--data", "support", "--criteria", "quality"),
+        ("eval", "show"): ("ev-1",),
+        ("dataset", "append"): ("support", "--from-incident", "i1"),
+        ("dataset", "show"): ("support",),
+        ("dataset", "diff"): ("support", "support"),
+        ("dataset", "export"): ("support", "--out", str(tmp_path / "out.jsonl")),
+        ("review", "label"): ("c1:1", "correct", "--reviewer", "rita"),
     }.get(words, ())
     options = [parameter.name for parameter in getattr(COMMANDS[words], "params", [])]
     person = [word for name in ("actor", "reason") if name in options for word in (f"--{name}", "x")]

@@ -11,7 +11,7 @@ from jobs.reference import pages
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
 
-@pytest.mark.parametrize("name", ["commands.md", "policy.md", "metrics.md", "states.md", "records.md"])
+@pytest.mark.parametrize("name", ["commands.md", "policy.md", "metrics.md", "states.md", "records.md", "workflows.md"])
 def test_a_reference_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == pages()[name], "run `make docs`"
 

@@ -25,7 +25,7 @@ from jobs.process import announce, withdraw
 from tests.jobs.command_line import Cli
 from tests.jobs.living import CONTROLPLANE, environment, eventually
 
-KEYS = ["interactions", "conversations", "phases", "rollback", "audit_ok", "alerts", "seconds"]
+KEYS = ["interactions", "conversations", "phases", "rollback", "evaluations", "audit_ok", "alerts", "seconds"]
 TIMES = ("onset", "detected", "cut", "verified", "alerted")
 LONGEST_SECONDS = 900  # against waiting for ever; a run takes a minute on an idle machine
 SEED = "11"
@@ -109,6 +109,40 @@ def test_a_release_ramps_and_a_fixed_one_starts_again(told: Run) -> None:
     phases = told.story["phases"]
     assert phases[:3] == ["internal", "canary", "ramp"]
     assert phases[3:4] == ["internal"]
+
+
+def test_every_release_was_evaluated_before_and_what_the_incident_taught_refuses_the_same_artefacts(
+    told: Run, cli: Cli
+) -> None:
+    first, bad, again, fixed = told.story["evaluations"]
+    assert [row["verdict"] for row in (first, bad, again, fixed)] == ["PASS", "PASS", "FAIL", "PASS"]
+    assert first["dataset"] == bad["dataset"] != again["dataset"] == fixed["dataset"]
+    assert first["criteria"] == bad["criteria"] != again["criteria"] == fixed["criteria"]
+    assert "hallucination_rate" in again["failed"]
+    before, after = cli.json("eval", "show", bad["run"]), cli.json("eval", "show", again["run"])
+    assert before["artefacts"] == after["artefacts"], "the same artefacts, other data"
+    assert before["started_at"] <= told.story["rollback"]["onset"].replace("Z", ".000000Z")
+    found = cli.json("dataset", "diff", first["dataset"], again["dataset"])
+    assert len(found["added"]) == again["rows"] - first["rows"] > 10
+    assert (found["removed"], found["changed"]) == ([], [])
+    summary = cli.json("dataset", "show", "support")["summary"]
+    assert summary["origins"]["incident"] == len(found["added"])
+    rows = cli.json("audit", "log", "--limit", "500")["rows"]
+    order = [(row["event"], row["subject"]) for row in rows]
+    started = [subject for event, subject in order if event in ("start", "restart")]
+    for run, rollout_id in ((first, started[0]), (fixed, started[1])):
+        done = order.index(("evaluation_finished", run["run"]))
+        event = "start" if rollout_id == started[0] else "restart"
+        assert done < order.index((event, rollout_id)), "evaluated before it was let in"
+
+
+def test_people_looked_at_a_sample_of_what_it_said_to_employees(told: Run, cli: Cli) -> None:
+    rows = cli.json("audit", "log", "--limit", "500")["rows"]
+    reviewed = [row for row in rows if row["event"] == "output_reviewed"]
+    assert len(reviewed) >= 15
+    assert all("simulated" in row["actor"] for row in reviewed)
+    promoted = next(row for row in rows if row["event"] == "promote")
+    assert sum(row["seq"] < promoted["seq"] for row in reviewed) >= 15
 
 
 def test_the_sums_are_those_of_what_landed(told: Run, cli: Cli) -> None:

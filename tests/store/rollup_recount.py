@@ -51,11 +51,12 @@ def recount(facts: Facts) -> dict[tuple, list[float]]:
         add(ts, dims, "csat_response_rate", 1, c.csat is not None)
         add(ts, dims, "contact_rate", 1, c.returned_at is not None and c.returned_at - ts <= timedelta(hours=72))
         add(ts, dims, "escalation_rate", 1, c.escalated_at is not None)
-        add(ts, dims, "resolution_rate", c.resolved is not None, c.resolved is True)
-        if c.resolved and c.resolved_at:
+        alone = c.resolved is True and c.escalated_at is None
+        add(ts, dims, "resolution_rate", c.resolved is not None, alone)
+        if alone and c.resolved_at:
             seconds = (c.resolved_at - ts).total_seconds()
             add(ts, dims, "resolution_time", 1, 0, seconds, seconds**2)
-        add(ts, dims, "cost_per_resolved", c.resolved is True, 0, c.cost_usd or 0)
+        add(ts, dims, "cost_per_resolved", alone, 0, c.cost_usd or 0)
     for r in facts.rows:
         if isinstance(r, Turn) and r.ts is not None:
             dims = _dims(facts, r.conversation_id, r.ts, r)

@@ -95,6 +95,17 @@ def test_resolution_counts_known_outcomes_only(facts):
     assert treated(count_one(facts, spec("resolution_rate", HOUR))) == (2, 1)
 
 
+def test_what_a_person_resolved_was_not_resolved_by_the_arm(facts):
+    facts.store(
+        conversation("a", 1, resolved=True, resolved_at=at(30)),
+        conversation("b", 2, resolved=True, resolved_at=at(30), escalated_at=at(20)),
+        conversation("c", 3, resolved=False, resolved_at=at(30), escalated_at=at(20)),
+        conversation("d", 4, resolved=True, resolved_at=at(30), escalated_at=at(4 + HOUR + 1)),
+    )
+    close(facts, MINUTE)
+    assert treated(count_one(facts, spec("resolution_rate", HOUR))) == (4, 2)
+
+
 def test_only_units_count_and_each_in_the_block_of_its_start(facts):
     first = conversation("a", 59.999999, escalated_at=at(60))
     again = replace(conversation("b", 60, escalated_at=at(61)), user_id=first.user_id)
