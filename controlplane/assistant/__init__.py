@@ -1,13 +1,17 @@
 """The embedded assistant: intent -> safety -> retrieval -> generation -> workflow -> decision record.
 
-Importable alone (nothing of the control plane but its pure core) and quickly: scikit-learn, joblib and openai are imported
-only where a classifier is trained or opened, or a remote model is called.
+Importable alone (nothing of the control plane but its pure core) and quickly: scikit-learn, joblib, onnxruntime, openai and
+OpenTelemetry are imported only where a classifier is trained or opened, a remote model is called, or telemetry is begun.
 
     assistant = build_assistant(good(), folder)
     state, reply = assistant.respond(ConversationState(), Message(...))
+    for piece in assistant.stream(state, Message(...)):   # text as it may leave, then (state, reply)
+        ...
 """
 
 from controlplane.assistant.bank import SqliteBank
+from controlplane.assistant.breaker import Breakers
+from controlplane.assistant.cache import CacheConfig
 from controlplane.assistant.menu import Menu
 from controlplane.assistant.model import ConversationState, Message, ReleaseArtefacts, Reply, ReplyKind, SafetyRoute
 from controlplane.assistant.pipeline import Assistant, AssistantParts, AssistantPolicy, Screening
@@ -15,6 +19,8 @@ from controlplane.assistant.protocols import Responder
 from controlplane.assistant.record import GroundednessEvaluator, RecordContext, landing_records
 from controlplane.assistant.release import (
     MENU_SERVICE,
+    Outside,
+    RateLimit,
     ReleaseConfig,
     bad,
     build_assistant,
@@ -22,6 +28,7 @@ from controlplane.assistant.release import (
     good,
     reference_knowledge,
 )
+from controlplane.assistant.routing import Routing
 from controlplane.assistant.service import ServiceModel, ServiceProfile
 
 __all__ = [
@@ -29,16 +36,21 @@ __all__ = [
     "Assistant",
     "AssistantParts",
     "AssistantPolicy",
+    "Breakers",
+    "CacheConfig",
     "ConversationState",
     "GroundednessEvaluator",
     "Menu",
     "Message",
+    "Outside",
+    "RateLimit",
     "RecordContext",
     "ReleaseArtefacts",
     "ReleaseConfig",
     "Reply",
     "ReplyKind",
     "Responder",
+    "Routing",
     "SafetyRoute",
     "Screening",
     "ServiceModel",

@@ -7,6 +7,7 @@ Rules
 """
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -55,6 +56,11 @@ class CircuitBreaker:
             if self._opened_at is not None or self._failures >= self._failure_limit:
                 self._opened_at = now
 
+    def cancel(self) -> None:
+        """Takes back an allowed call that ended without a verdict, such as a stream that its reader left."""
+        with self._lock:
+            self._trial = False
+
     def state(self, now: datetime) -> BreakerState:
         """The state at this time."""
         with self._lock:
@@ -64,3 +70,23 @@ class CircuitBreaker:
         if self._opened_at is None:
             return BreakerState.CLOSED
         return BreakerState.HALF_OPEN if now - self._opened_at >= self._pause else BreakerState.OPEN
+
+
+class Breakers:
+    """One breaker per dependency, made when it is first asked for; all assistants that share a dependency may share them."""
+
+    def __init__(self, make: Callable[[], CircuitBreaker] = CircuitBreaker) -> None:
+        """`make` builds the breaker of a dependency that is new."""
+        self._make = make
+        self._by_name: dict[str, CircuitBreaker] = {}
+        self._lock = threading.Lock()
+
+    def of(self, dependency: str) -> CircuitBreaker:
+        """The breaker of this dependency, such as `knowledge` or `model:NAME`."""
+        with self._lock:
+            return self._by_name.setdefault(dependency, self._make())
+
+    def states(self, now: datetime) -> dict[str, BreakerState]:
+        """The state of every dependency that was used so far, by name."""
+        with self._lock:
+            return {name: breaker.state(now) for name, breaker in sorted(self._by_name.items())}

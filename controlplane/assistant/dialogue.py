@@ -46,9 +46,15 @@ GIVING_UP: Mapping[EscalationReason, str] = MappingProxyType(
         EscalationReason.LOW_CONFIDENCE: "I am not sure that I understand you, so a colleague will help you.",
         EscalationReason.OUT_OF_SCOPE: "I cannot help with that here, so a colleague will look at it.",
         EscalationReason.NO_ANSWER: "I found no answer to that, so a colleague will help you.",
+        EscalationReason.FAILURE: "I cannot answer at the moment, so a colleague will help you.",
+        EscalationReason.INJECTION: "I cannot help with that here, so a colleague will look at it.",
         EscalationReason.WITH_PERSON: "A colleague has this conversation and will answer you shortly.",
     }
 )
+DISCLOSURE = "You are chatting with Alder Bank's AI assistant, not with a person."
+NOT_MY_PART = "I can only help with questions about your accounts, cards and payments."
+TOO_MANY = "You have sent many messages in a short time. Please try again in a minute, or ask for an agent."
+CUT_OFF = "Sorry, that answer was cut off. Here it is again."
 TROUBLE = "Sorry, something went wrong on our side. Please send that again in a moment."
 OTHER_WORDS = "Please tell me in other words what you need."
 WHICH = "I want to get this right. Which of these is it about? Please answer with a number."

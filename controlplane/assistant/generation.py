@@ -61,22 +61,27 @@ class ExtractiveGenerator:
 class CarelessGenerator:
     """A realistic bad model: fluent, sure of itself, mixes unrelated pages it has seen and changes their numbers.
 
-    `carelessness` is the share of requests answered so; the others are extracted like everybody else's.
+    `carelessness` is the share of requests answered so; the others are extracted like everybody else's. With `topics` it is
+    careless about those alone.
     """
 
     model = "careless-1"
     provider = "embedded"
 
-    def __init__(self, memory: Knowledge, seed: int = 0, carelessness: float = 0.75) -> None:
+    def __init__(
+        self, memory: Knowledge, seed: int = 0, carelessness: float = 0.75, topics: Sequence[str] = ()
+    ) -> None:
         """`memory` is what the model was trained on and draws from whatever the passages say."""
         self._memory = memory
         self._seed = seed
         self._carelessness = carelessness
+        self._topics = topics
 
     def generate(self, request: GenerationRequest) -> Generation:
         """Confident text of about five sentences."""
         rng = random.Random(hashlib.blake2b(f"{self._seed}|{request.key}".encode()).digest())
-        if rng.random() >= self._carelessness or not request.passages:
+        careful = rng.random() >= self._carelessness or not request.passages
+        if careful or (self._topics and request.passages[0].topic not in self._topics):
             chosen = select_sentences(request.question, request.passages)
             sources = tuple(dict.fromkeys(passage.id for passage, _ in chosen))
             return _generation(request, cite([sentence for _, sentence in chosen], sources), sources, self.model)

@@ -36,6 +36,7 @@ class ReplyKind(StrEnum):
     HANDOVER = "handover"
     DECLINE = "decline"
     MENU = "menu"
+    RATE_LIMITED = "rate_limited"
     ERROR = "error"
 
 
@@ -48,6 +49,7 @@ class EscalationReason(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"
     NO_ANSWER = "no_answer"
     FAILURE = "failure"
+    INJECTION = "injection"
     EXECUTION_DISABLED = "execution_disabled"
     WITH_PERSON = "with_person"
 
@@ -64,7 +66,10 @@ class WorkflowStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One customer message. `turn` counts the customer's messages from 1; `ts` is timezone-aware UTC."""
+    """One customer message. `turn` counts the customer's messages from 1; `ts` is timezone-aware UTC.
+
+    `locale` is the language the customer is served in; answers are never shared between locales.
+    """
 
     conversation_id: str
     turn: int
@@ -74,6 +79,7 @@ class Message:
     channel: str = "app"
     region: str = "unknown"
     segment: str = "unknown"
+    locale: str = "en"
 
     @property
     def interaction_id(self) -> str:
@@ -83,11 +89,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class IntentPrediction:
-    """Calibrated classification of one text; `probabilities` covers every known intent and sums to 1."""
+    """Calibrated classification of one text; `probabilities` covers every known intent and sums to 1.
+
+    `in_scope` in [0, 1] says how likely the text is about any known intent at all. The trained classifier stores the
+    threshold that keeps 95 % of the in-scope texts it was validated on; 1 where nothing was measured.
+    """
 
     label: str
     confidence: float
     probabilities: Mapping[str, float]
+    in_scope: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +195,8 @@ class ConversationState:
     """All memory of one conversation. A new conversation starts with `ConversationState()`.
 
     `offered` are the choices last shown, in order, as `kind:value` ("intent:fees", "passage:overdraft", "topic:Cards",
-    "else", "agent"); `unclear_text` is what the customer wrote before a question back.
+    "else", "agent"); `unclear_text` is what the customer wrote before a question back; `disclosed` whether the customer
+    was told that a machine answers.
     """
 
     turns: int = 0
@@ -195,6 +207,7 @@ class ConversationState:
     offered: tuple[str, ...] = ()
     handed_over: bool = False
     mandatory: SafetyRoute | None = None  # where screening sent it to a person, before an arm was drawn
+    disclosed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +217,11 @@ class Reply:
     `intent_conf` is None where no probability exists (the menu). `grounded` is the score (0..1) of the answer against
     the passages it used, None where nothing was answered from passages. `options` are the numbered choices shown, in
     order ("1" picks the first). Money in US dollars, times in milliseconds.
+
+    `text` is all the customer sees. The first reply of a conversation begins with `disclosure` (that a machine answers), which
+    says nothing about the bank: whoever judges an answer judges `answer`. `error_type` names what kept the customer from a
+    reply of the intended kind; a failure that a fallback made good stands at its own call and step only. `cached` replies
+    repeat an earlier answer: what that one used is `tokens_saved` and `cost_saved_usd`, never counted as used again.
     """
 
     interaction_id: str
@@ -232,6 +250,18 @@ class Reply:
     dependency_calls: tuple[DependencyCall, ...]
     workflow_runs: tuple[WorkflowRun, ...]
     measured_ms: float = field(default=0.0, compare=False)
+    disclosure: str = ""
+    cached: bool = False
+    tokens_saved: int = 0
+    cost_saved_usd: float | None = 0.0
+    private: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # what the customer gave a workflow in confidence: never logged
+
+    @property
+    def answer(self) -> str:
+        """The text without the disclosure."""
+        return self.text.removeprefix(self.disclosure).lstrip() if self.disclosure else self.text
 
 
 @dataclass(frozen=True, slots=True)

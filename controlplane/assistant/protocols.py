@@ -1,10 +1,16 @@
 """What the assistant needs from outside, and what it offers: small one-purpose interfaces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import date
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from controlplane.assistant.model import ConversationState, IntentPrediction, Message, Passage, Reply
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from controlplane.assistant.retrieval import Hit
 
 
 class Responder(Protocol):
@@ -20,6 +26,22 @@ class Classifier(Protocol):
 
     def predict(self, text: str) -> IntentPrediction:
         """Classifies one text of any length, empty included."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds the passages that could answer a question."""
+
+    def search(self, question: str, intent: IntentPrediction | None = None, limit: int = 3) -> "tuple[Hit, ...]":
+        """The best passages, best first; empty if nothing fits."""
+        ...
+
+
+class Limiter(Protocol):
+    """Bounds how often one customer is served."""
+
+    def allow(self, user_id: str, now: "datetime") -> bool:
+        """Whether this request is within the customer's limit; counts it if so."""
         ...
 
 
@@ -72,12 +94,31 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class StreamingGenerator(Generator, Protocol):
+    """A generator that can hand out its answer while it writes it."""
+
+    def stream(self, request: GenerationRequest) -> "Iterator[str | Generation]":
+        """Pieces of the answer as they come, then the whole `Generation`; raises `GenerationError` like `generate`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The bank's answer to an operation; the same idempotency key always gets the same reference."""
 
     reference: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund that a shop has sent: `amount` as text with its currency ("£45.50"), `status` sent, pending or booked."""
+
+    merchant: str
+    amount: str
+    sent_on: date
+    status: str
 
 
 class BankError(Exception):
@@ -91,8 +132,8 @@ class BankError(Exception):
 class Bank(Protocol):
     """The bank's own system as the workflows see it. Operations are idempotent by `key`; errors are `BankError`."""
 
-    def block_card(self, user_id: str, key: str) -> Receipt:
-        """Blocks the customer's card for good."""
+    def block_card(self, user_id: str, key: str, last_four: str = "") -> Receipt:
+        """Blocks the customer's card for good; refuses if `last_four` is given and is another card's."""
         ...
 
     def order_card(self, user_id: str, key: str) -> Receipt:
@@ -113,4 +154,16 @@ class Bank(Protocol):
 
     def send_address_letters(self, user_id: str, key: str) -> Receipt:
         """Posts the notice of an address change to the old and the new address."""
+        ...
+
+    def order_pin_reminder(self, user_id: str, key: str) -> Receipt:
+        """Posts a reminder of the PIN to the address on file."""
+        ...
+
+    def refunds_of(self, user_id: str, day: date) -> tuple[Refund, ...]:
+        """The customer's refunds as they stand on `day`; changes nothing."""
+        ...
+
+    def open_case(self, user_id: str, kind: str, detail: str, key: str) -> Receipt:
+        """Opens a case for a person to work on; the receipt's reference is the case number."""
         ...

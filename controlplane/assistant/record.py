@@ -3,14 +3,17 @@
 Rules
 - Keys and meanings are those of the flat interaction record, version 1, and its companions; values are JSON types, times
   ISO-8601 UTC. Unknown is null: a rating, a true intent and a resolution arrive later as records of their own.
-- Content is written as it was said; whoever lands the records masks it before the first durable write.
+- Content is written as it was said, with two exceptions: the sentence which discloses the machine stands apart
+  (`extra.disclosure`), it is no part of the answer that is judged; and what a workflow was given in confidence (`Reply.private`)
+  is left out. Whoever lands the records masks the rest before the first durable write.
 - Which answers are judged is a stable hash of the interaction id, so a replay judges the same ones.
 - Groundedness online is judged against the *reviewed* knowledge base: the reviewed text of the pages an answer cites and
   of those that fit the question. A release that quotes its own broken page faithfully is wrong all the same.
 """
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +24,6 @@ from controlplane.assistant.model import IntentPrediction, Message, Passage, Rep
 from controlplane.assistant.retrieval import Bm25Index
 
 Record = dict[str, Any]
-DETECTOR = "detector:content-precision-1"
 JUDGED_PASSAGES = 3
 
 
@@ -50,7 +52,7 @@ class GroundednessEvaluator:
         """The evaluation record of an answer in the sample, else None."""
         if reply.kind is not ReplyKind.ANSWER or not sampled(reply.interaction_id, self._rate):
             return None
-        judged = groundedness.score(reply.text, self._passages(message.text, reply))
+        judged = groundedness.score(reply.answer, self._passages(message.text, reply))
         return {
             "record": "evaluation",
             "evaluation_id": f"{reply.interaction_id}:groundedness",
@@ -60,7 +62,7 @@ class GroundednessEvaluator:
             "name": "groundedness",
             "score": round(judged.score, 4),
             "label": judged.label,
-            "evaluator": DETECTOR,
+            "evaluator": groundedness.detector(),
             "sampling_rate": self._rate,
         }
 
@@ -118,8 +120,8 @@ def interaction_record(message: Message, reply: Reply, context: RecordContext) -
         "timed_out": reply.timed_out,
         "safety_route": reply.safety_route,
         "workflow": reply.workflow,
-        "question": message.text,
-        "answer": reply.text,
+        "question": without(message.text, reply.private),
+        "answer": without(reply.answer, reply.private),
         "sources": list(reply.sources),
         "extra": _extra(reply),
     }
@@ -180,6 +182,14 @@ def workflow_run_records(message: Message, reply: Reply) -> list[Record]:
     ]
 
 
+def without(text: str, private: Sequence[str]) -> str:
+    """The text with "(private)" for each of these values, however its words are spaced."""
+    for value in sorted(filter(None, map(str.split, private)), key=len, reverse=True):
+        pattern = r"\s+".join(map(re.escape, value))
+        text = re.sub(rf"(?<!\w){pattern}(?!\w)", "(private)", text, flags=re.IGNORECASE)
+    return text
+
+
 def sampled(interaction_id: str, rate: float) -> bool:
     """Whether an interaction is in a sample of this rate; a larger sample contains every smaller one."""
     digest = hashlib.blake2b(f"evaluation|{interaction_id}".encode(), digest_size=8).digest()
@@ -211,6 +221,10 @@ def _extra(reply: Reply) -> Record:
         "measured_ms": round(reply.measured_ms, 3),
         "grounded": _rounded(reply.grounded),
         "workflow_status": reply.workflow_status,
+        "disclosure": reply.disclosure or None,
+        "cached": reply.cached,
+        "tokens_saved": reply.tokens_saved,
+        "cost_saved_usd": reply.cost_saved_usd,
         "steps": steps,
     }
 

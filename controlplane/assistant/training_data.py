@@ -6,6 +6,7 @@ Rules
 - `training/heldout.jsonl` was phrased apart and is never trained on; `passage` names the page that answers it.
 """
 
+import hashlib
 import json
 import random
 import re
@@ -52,6 +53,12 @@ def load_examples(seed: int, variants: int = VARIANTS_PER_TEMPLATE) -> tuple[Exa
 def load_heldout() -> tuple[HeldOut, ...]:
     """The held-out questions."""
     return tuple(HeldOut(row["text"], row["intent"], row["passage"]) for row in _rows("heldout.jsonl"))
+
+
+def rows_sha256(examples: Sequence[Example]) -> str:
+    """Version of a training set: sha256 of its rows in order."""
+    rows = [(example.text, example.label, example.group) for example in examples]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def shifted_labels(examples: Sequence[Example], seed: int) -> tuple[Example, ...]:

@@ -4,6 +4,7 @@ Rules
 - With a service profile the latency is the sum of what the request really went through in the story; without one it is
   the measured time. Measured times are kept beside in both cases.
 - What a request cost is the sum of its model calls; a call without a price makes the whole cost unknown (None).
+- A failure that a fallback made good is a fact of its call, not of the request.
 """
 
 from collections.abc import Callable
@@ -22,35 +23,21 @@ from controlplane.assistant.model import (
     WorkflowRun,
     WorkflowStatus,
 )
+from controlplane.assistant.output_check import OutputVerdict
+from controlplane.assistant.pricing import ModelPrice, Price
 from controlplane.assistant.protocols import Generation, Generator
 from controlplane.assistant.service import ServiceDraw, ServiceProfile
+from controlplane.assistant.tracing import Trace
+
+__all__ = ["NO_MODEL", "Answer", "ModelPrice", "Part", "Turn"]
 
 NO_MODEL = "rules"
 Part = Literal["request", "knowledge", "model", "bank"]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelPrice:
-    """US dollars per 1,000 tokens; cached tokens are counted at their own rate only."""
-
-    input_per_1k: float
-    cached_per_1k: float
-    output_per_1k: float
-
-    def cost(self, generation: Generation) -> float:
-        """What one answer costs."""
-        fresh = generation.tokens_in - generation.tokens_cached
-        total = (
-            fresh * self.input_per_1k
-            + generation.tokens_cached * self.cached_per_1k
-            + generation.tokens_out * self.output_per_1k
-        )
-        return round(total / 1000, 8)
-
-
 @dataclass(slots=True)
 class Answer:
-    """What a finished turn says; all but kind and text have a neutral default."""
+    """What a finished turn says; all but kind and text have a neutral default. `checked` = this very text's output check."""
 
     kind: ReplyKind
     text: str
@@ -61,13 +48,23 @@ class Answer:
     sources: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     grounded: float | None = None
+    checked: OutputVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a repeated answer did not use again: tokens in and out, and US dollars (None = unpriced)."""
+
+    tokens: int
+    cost_usd: float | None
 
 
 @dataclass(slots=True)
 class Turn:
     """One request under way. `clock` gives seconds; `service` is None where real time decides.
 
-    `answered_by` is the model that wrote what the customer gets, `NO_MODEL` where rules and workflows did.
+    `answered_by` is the model that wrote what the customer gets, `NO_MODEL` where rules and workflows did. `pages_offered`:
+    the reply before this one could only offer pages.
     """
 
     message: Message
@@ -80,17 +77,24 @@ class Turn:
     model_calls: list[ModelCall] = field(default_factory=list)
     dependency_calls: list[DependencyCall] = field(default_factory=list)
     workflow_runs: list[WorkflowRun] = field(default_factory=list)
+    private: list[str] = field(default_factory=list, repr=False)
     latency_ms: float = 0.0
     error_type: str | None = None
     timed_out: bool = False
+    saved: Saved | None = None
+    pages_offered: bool = False
+    trace: Trace = field(default_factory=Trace)
     _started: float = 0.0
     _last: float = 0.0
 
     def __post_init__(self) -> None:
         self._started = self._last = self.clock()
 
-    def draw(self, part: Part) -> ServiceDraw:
-        """What this request meets at one part of the service; nothing in real time."""
+    def draw(self, part: Part, blame: bool = True) -> ServiceDraw:
+        """What this request meets at one part of the service; nothing in real time.
+
+        A failure is the request's unless `blame` is off, because something else may still answer.
+        """
         if self.service is None:
             return ServiceDraw(0.0)
         draw = {
@@ -100,7 +104,7 @@ class Turn:
             "bank": self.service.bank,
         }[part].draw(self.message.interaction_id)
         self.latency_ms += draw.latency_ms
-        if draw.failed:
+        if draw.failed and blame:
             self.fail(f"{part}_{draw.error_type}", draw.timed_out)
         return draw
 
@@ -132,7 +136,7 @@ class Turn:
         generator: Generator,
         generation: Generation | None,
         draw: ServiceDraw,
-        price: ModelPrice | None,
+        price: Price | None,
         measured_ms: float,
     ) -> None:
         """Logs a call of the generator; `generation` is None if it failed."""
@@ -153,14 +157,14 @@ class Turn:
             )
         )
 
-    def finish(self, answer: Answer) -> Reply:
-        """The decision record."""
+    def finish(self, answer: Answer, disclosure: str = "") -> Reply:
+        """The decision record; `disclosure` goes before the answer."""
         measured = (self.clock() - self._started) * 1000
         costs = [call.cost_usd for call in self.model_calls]
         return Reply(
             interaction_id=self.message.interaction_id,
             kind=answer.kind,
-            text=answer.text,
+            text=f"{disclosure}\n\n{answer.text}" if disclosure else answer.text,
             intent_pred=self.intent,
             intent_conf=self.confidence,
             safety_route=answer.safety_route,
@@ -184,4 +188,9 @@ class Turn:
             dependency_calls=tuple(self.dependency_calls),
             workflow_runs=tuple(self.workflow_runs),
             measured_ms=measured,
+            disclosure=disclosure,
+            cached=self.saved is not None,
+            tokens_saved=self.saved.tokens if self.saved else 0,
+            cost_saved_usd=self.saved.cost_usd if self.saved else 0.0,
+            private=tuple(self.private),
         )

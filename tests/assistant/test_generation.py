@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.assistant.generation import CarelessGenerator, ExtractiveGenerator, count_tokens
-from controlplane.assistant.groundedness import GROUNDED, THRESHOLD, UNGROUNDED, quantities, score
+from controlplane.assistant.groundedness import GROUNDED, UNGROUNDED, calibration, score
 from controlplane.assistant.knowledge_base import load_knowledge
 from controlplane.assistant.protocols import GenerationRequest
 from controlplane.assistant.text import sentences
@@ -88,14 +88,5 @@ def test_nothing_supports_an_answer_without_passages() -> None:
 def test_one_invented_sentence_lowers_a_true_answer() -> None:
     true = "The replacement card is free and arrives within 5 working days."
     judged = score(f"{true} A blocked card cannot be used again. Pluto pays 700 pounds.", (LOST,))
-    assert judged.score < THRESHOLD
+    assert judged.score < calibration().threshold
     assert judged.unsupported == ("Pluto pays 700 pounds.",)
-
-
-def test_a_number_counts_with_what_it_counts() -> None:
-    assert quantities("£1,200 within 5 working days at 19.9 % from 16:30") == {
-        "£1200 within",
-        "5 work",
-        "19.9 %",
-        "16:30",
-    }

@@ -8,14 +8,13 @@ import hashlib
 import io
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from controlplane.assistant import intent, release
+from controlplane.assistant import intent, intent_store, release
 from controlplane.assistant.intent import IntentModel, ModelFileError
 from controlplane.assistant.release import load_or_train
 from controlplane.assistant.text import normalise
@@ -98,7 +97,7 @@ def test_features_are_scikit_learns_tfidf() -> None:
 
 def test_training_twice_gives_the_same_bytes(toy: IntentModel) -> None:
     assert intent.train(TOY, seed=3).digest == toy.digest
-    assert hashlib.sha256(toy.blob).hexdigest() == toy.digest
+    assert hashlib.sha256(intent_store.dump(toy)).hexdigest() == toy.digest
 
 
 def test_training_needs_two_labels() -> None:
@@ -133,30 +132,37 @@ def test_only_the_first_thousand_characters_count(classifier: IntentModel) -> No
 
 
 def test_a_stored_model_predicts_the_same(toy: IntentModel, tmp_path: Path) -> None:
-    digest = intent.save(toy, tmp_path / "deep" / "model.joblib")
-    loaded = intent.load(tmp_path / "deep" / "model.joblib", digest)
+    digest = intent.save(toy, tmp_path / "deep" / "model.npz")
+    loaded = intent.load(tmp_path / "deep" / "model.npz", digest)
     assert loaded.predict("change my address") == toy.predict("change my address")
     assert not list(tmp_path.glob("**/*.partial"))
 
 
 def test_a_changed_file_is_never_opened(toy: IntentModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.joblib"
+    path = tmp_path / "model.npz"
     digest = intent.save(toy, path)
-    path.write_bytes(toy.blob + b"x")
-    monkeypatch.setattr(joblib, "load", lambda *_: pytest.fail("opened a file that is not the expected one"))
-    with pytest.raises(ModelFileError, match=r"model\.joblib has sha256 .* expected .*: train it again"):
+    path.write_bytes(intent_store.dump(toy) + b"x")
+    monkeypatch.setattr(np, "load", lambda *_: pytest.fail("opened a file that is not the expected one"))
+    with pytest.raises(ModelFileError, match=r"model\.npz has sha256 .* expected .*: train it again"):
         intent.load(path, digest)
 
 
 def test_a_missing_file_says_where_it_should_be(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"no classifier at .*model\.joblib"):
-        intent.load(tmp_path / "model.joblib", "0")
+    with pytest.raises(ModelFileError, match=r"no classifier at .*model\.npz"):
+        intent.load(tmp_path / "model.npz", "0")
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "old.joblib"
-    joblib.dump({"format": 0}, path)
-    with pytest.raises(ModelFileError, match="format 0, this version reads 1"):
+    path = tmp_path / "old.npz"
+    np.savez(path, about=np.frombuffer(b'{"format": 0}', np.uint8))
+    with pytest.raises(ModelFileError, match="format 0, this version reads 2"):
+        intent.load(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_file_that_could_run_code_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "pickled.npz"
+    np.savez(path, about=np.array([object()], dtype=object))
+    with pytest.raises(ModelFileError, match="not a classifier of this program"):
         intent.load(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -166,10 +172,10 @@ def test_the_folder_is_used_again_and_healed(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(intent, "train", lambda *_: pytest.fail("trained again although it is stored"))
         assert load_or_train(tmp_path, "good", 1).digest == first.digest
-    next(tmp_path.glob("*.joblib")).write_bytes(b"torn")
+    next(tmp_path.glob("*.npz")).write_bytes(b"torn")
     assert load_or_train(tmp_path, "good", 1).digest == first.digest
     assert load_or_train(tmp_path, "good", 1).predict("where is my refund").label == "refund"
-    assert load_or_train(tmp_path, "good", 2).digest != first.digest or len(list(tmp_path.glob("*.joblib"))) == 2
+    assert load_or_train(tmp_path, "good", 2).digest != first.digest or len(list(tmp_path.glob("*.npz"))) == 2
 
 
 def test_expansion_is_seeded_and_keeps_groups() -> None:

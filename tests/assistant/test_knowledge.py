@@ -43,7 +43,7 @@ def test_a_page_is_read() -> None:
         ("no head", "page p: the head must stand between two lines"),
         (PAGE.replace("First.\nSecond.\n", ""), "page p: the body is empty"),
         (PAGE.replace("title: A card\n", ""), "page p: the head lacks title"),
-        (PAGE.replace("title:", "headline:"), "page p: unknown head line 'headline: A card'"),
+        (PAGE.replace("title:", "headline:"), "page p:3: unknown head line 'headline: A card'"),
     ],
 )
 def test_a_page_with_a_fault_is_named(text: str, message: str) -> None:

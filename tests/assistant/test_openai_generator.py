@@ -173,7 +173,10 @@ def test_the_assistant_falls_back_and_recovers(
     question = "is a replacement for a lost card free"
     endpoint.status = 500
     fallen = converse(assistant, question)[0]
-    assert fallen.error_type == "model_http_500"
+    assert (fallen.kind, fallen.error_type, fallen.model) == ("answer", None, "extractive-1")
+    assert [call.error_type for call in fallen.model_calls] == ["http_500", "http_500"]
+    tried = [(step.verdict, step.action) for step in fallen.steps if step.step == "generation"]
+    assert tried == [("http_500", "retry"), ("http_500", "fall_back"), ("answered", "continue")]
     assert "replacement card is free" in fallen.text
     endpoint.status = 200
     answered = converse(assistant, question, conversation="c2")[0]

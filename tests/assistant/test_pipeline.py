@@ -131,7 +131,7 @@ def test_a_failing_request_is_an_error_and_changes_nothing(make_assistant: MakeA
 
 
 def test_a_failing_search_is_an_error_of_the_dependency(make_assistant: MakeAssistant) -> None:
-    reply = converse(make_assistant(service=failing("knowledge")), "where is my refund")[0]
+    reply = converse(make_assistant(service=failing("knowledge")), "how long does a refund take")[0]
     assert (reply.kind, reply.error_type) == (ReplyKind.ERROR, "knowledge_service_error")
     assert reply.dependency_calls[0].error_type == "service_error"
 

@@ -14,19 +14,39 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import assistant_bench, ingest_bench, tick_bench
+from tests.bench import (
+    assistant_bench,
+    assistant_latency,
+    cache,
+    groundedness,
+    ingest_bench,
+    intents,
+    retrieval,
+    safety,
+    tick_bench,
+)
 
 
 def main() -> None:
     """Run the benchmarks that are asked for (all by default) and print a table, then one JSON line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help="ingest, tick, assistant; default: all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, intents; default: all",
+    )
     parser.add_argument("--rows", type=int, default=1_000_000, help="lines of the ingest benchmark")
     options = parser.parse_args()
     benches: dict[str, Callable[[], dict[str, Any]]] = {
         "ingest": lambda: ingest_bench.run(rows=options.rows),
         "tick": tick_bench.run,
         "assistant": assistant_bench.run,
+        "retrieval": retrieval.run,
+        "groundedness": groundedness.run,
+        "safety": safety.run,
+        "intents": intents.run,
+        "latency": assistant_latency.run,
+        "cache": cache.run,
     }
     unknown = sorted(set(options.names) - set(benches))
     if unknown:
