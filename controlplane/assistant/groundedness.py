@@ -16,7 +16,7 @@ What follows from it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from controlplane.assistant.groundedness_calibration import Calibration, shipped_calibration
 from controlplane.assistant.groundedness_features import Defects, answer_defects, claims, evidence_of, vector
@@ -74,9 +74,18 @@ def detector() -> str:
 
 def score(answer: str, passages: Sequence[Passage], using: Calibration | None = None) -> Groundedness:
     """Judges one answer against the passages it should rest on, with the shipped calibration unless another is given."""
-    using = using or calibration()
+    return _remembered(answer, tuple(passages)) if using is None else _score(answer, tuple(passages), using)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(answer: str, passages: tuple[Passage, ...]) -> Groundedness:
+    """Quoted pages come again and again, and online evaluation judges them once more."""
+    return _score(answer, passages, calibration())
+
+
+def _score(answer: str, passages: tuple[Passage, ...], using: Calibration) -> Groundedness:
     said = claims(answer)
-    found = answer_defects(answer, evidence_of(tuple(passages)))
+    found = answer_defects(answer, evidence_of(passages))
     probability = using.probability(vector(found))
     if not said:
         return Groundedness(1.0, GROUNDED, (), probability, ())

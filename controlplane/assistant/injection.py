@@ -57,8 +57,10 @@ class InjectionVerdict:
     families: tuple[str, ...]
 
 
+@lru_cache(maxsize=64)
 def inspect(text: str) -> InjectionVerdict:
-    """Judges customer text; takes time linear in its length."""
+    """Judges customer text; takes time linear in its length. A first message is screened before an arm is drawn and again when
+    it is answered, so it remembers the last ones."""
     return _verdict(_weights(text))
 
 

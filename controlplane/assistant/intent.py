@@ -48,7 +48,7 @@ __all__ = [
 ]  # fmt: skip
 
 SVM_COST = 2.0
-AUTOMATION_ACCURACY = 0.98
+AUTOMATION_ACCURACY = 0.982  # 98 %, and a margin: held-out training rows are a little easier than new ones
 VALIDATION_ROWS = 2_000
 
 Progress = Callable[[str, int, int], None]

@@ -42,7 +42,7 @@ class Validation:
 class IntentModel:
     """A trained classifier. `weights` is (features, labels), `bias` (labels,); `digest` is the sha256 of its file.
 
-    `kernel` and `encoder` belong to the tier "embeddings". `automation_threshold` is the confidence above which 98 % of
+    `kernel` and `encoder` belong to the tier "embeddings". `automation_threshold` is the confidence above which at least 98 % of
     the held-out training rows were right (1 where no threshold reaches that). `seen` are short hashes of training texts.
     """
 

@@ -60,8 +60,12 @@ class OutputVerdict:
     blocked: bool
 
 
+@lru_cache(maxsize=1024)
 def check_output(text: str, system: str = "") -> OutputVerdict:
-    """Checks an answer; `system` is the system prompt it must not repeat ("" = nothing to compare with)."""
+    """Checks an answer; `system` is the system prompt it must not repeat ("" = nothing to compare with).
+
+    Fixed sentences and quoted pages come again and again, so it remembers; the verdict depends on nothing else.
+    """
     masked = _mask(text)
     findings = [kind for mark, kind in _KINDS.items() if masked.count(mark) > text.count(mark)]
     if masked != text and not findings:

@@ -13,6 +13,7 @@ Rules
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from controlplane.assistant import dialogue, injection, replies, safety
 from controlplane.assistant.answering import Answering, Draft
@@ -49,6 +50,8 @@ class Assistant:
         self._parts = parts
         self._policy = parts.policy
         self.breakers = breakers or Breakers()
+        # A first message is screened before an arm is drawn and classified again when it is answered.
+        self._predict = lru_cache(maxsize=64)(parts.classifier.predict)
         self._answering = Answering(parts, self.breakers)
         self._workflows = WorkflowTurns(parts, self.breakers.of("bank"))
 
@@ -96,7 +99,7 @@ class Assistant:
 
     def screen(self, text: str) -> Screening:
         """Classifies and screens one message without answering it."""
-        prediction = self._parts.classifier.predict(text)
+        prediction = self._predict(text)
         verdict = safety.screen(text, prediction, self._policy.sensitive_mass)
         return Screening(prediction.label, prediction.confidence, verdict.route)
 
@@ -168,16 +171,12 @@ class Assistant:
         if choice is not None:
             question = state.unclear_text or text
             kind, _, value = choice.partition(":")
-            prediction = (
-                IntentPrediction(value, 1.0, {value: 1.0})
-                if kind == "intent"
-                else self._parts.classifier.predict(question)
-            )
+            prediction = IntentPrediction(value, 1.0, {value: 1.0}) if kind == "intent" else self._predict(question)
         else:
-            question, prediction = text, self._parts.classifier.predict(text)
+            question, prediction = text, self._predict(text)
             if state.unclear_text:
                 together = f"{state.unclear_text}. {text}"
-                both = self._parts.classifier.predict(together)
+                both = self._predict(together)
                 if both.confidence > prediction.confidence:
                     question, prediction = together, both
         turn.intent, turn.confidence = prediction.label, prediction.confidence

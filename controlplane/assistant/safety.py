@@ -12,6 +12,7 @@ Rules
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from controlplane.assistant import injection
@@ -64,6 +65,7 @@ class SafetyVerdict:
         return SafetyRoute.AGENT_REQUEST in self.routes
 
 
+@lru_cache(maxsize=64)
 def rule_routes(text: str) -> tuple[SafetyRoute, ...]:
     """Routes that written rules add, in order of precedence; the whole text counts, however long."""
     plain = rule_text(text)

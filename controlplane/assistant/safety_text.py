@@ -75,8 +75,9 @@ def _corrections() -> dict[str, str]:
     return {slip: word for word in reversed(_KEYWORDS) if len(word) >= 5 for slip in _slips(word) if slip not in known}
 
 
+@lru_cache(maxsize=64)
 def rule_text(text: str) -> str:
-    """The form the rules read; takes time linear in the text."""
+    """The form the rules read; takes time linear in the text. Several checks read the same message, so it remembers the last ones."""
     plain = clean(text).lower()
     if "'" in plain or "n" in plain:
         for pattern, replacement in _CONTRACTIONS:

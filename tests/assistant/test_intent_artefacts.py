@@ -73,7 +73,7 @@ def test_the_automation_threshold_reaches_its_accuracy_on_held_out_rows() -> Non
     confidence = rng.uniform(0.5, 1, 4000)
     right = rng.random(4000) < confidence
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    threshold = intent.automation_threshold(probabilities, np.where(right, 0, 1))
+    threshold = intent.automation_threshold(probabilities, np.where(right, 0, 1), 0.98)
     above = confidence >= threshold
     assert right[above].mean() >= 0.98
     lower = np.sort(confidence)[np.searchsorted(np.sort(confidence), threshold) - 1]

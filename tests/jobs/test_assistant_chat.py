@@ -206,7 +206,8 @@ def test_a_terminal_gets_a_hint_and_a_prompt(home: Path) -> None:
 
 def start(home: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "CONTROLPLANE_HOME": str(home)}
-    code = "from jobs.cli import main; main()"
+    # A shell's background job starts with SIGINT ignored, and children inherit that: a test must not depend on who runs it.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from jobs.cli import main; main()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-c", code, "assistant", "chat", "--json"], env=env, **pipes)  # type: ignore[call-overload]
 
