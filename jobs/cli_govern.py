@@ -22,26 +22,32 @@ Artefacts = Annotated[
 
 @audit.command("verify")
 @command
-def audit_verify(home: Home = None, as_json: AsJson = False) -> None:
-    """Recompute every hash of the audit log and the evidence ledger; name the first broken row."""
-    from jobs.compose import open_state, workspace_settings
+def audit_verify(
+    home: Home = None,
+    anchor: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchor",
+            help="Output of an earlier `audit verify --json`, kept elsewhere: its heads must be in the chains.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every hash of the audit log and the evidence ledger; name the first broken row.
 
-    settings = workspace_settings(home, must_exist=True)
-    with open_state(settings, clock()) as state:
-        breaks = state.verify_chains()
-        rows = {"audit": len(state.audit_rows()), "ledger": len(state.ledger_rows())}
-    whole = all(found is None for found in breaks.values())
-    value = {
-        "ok": whole,
-        "rows": rows,
-        "breaks": {name: None if b is None else asdict(b) for name, b in breaks.items()},
-    }
-    lines = [
-        f"{name}: {rows[name]} rows, " + ("whole" if b is None else f"BROKEN at row {b.seq}: {b.reason}")
-        for name, b in breaks.items()
-    ]
+    A chain whose last rows were cut off is whole in itself. Keep the heads outside the workspace, and compare.
+
+    Examples:
+
+      controlplane audit verify --json > heads-monday.json
+
+      controlplane audit verify --anchor heads-monday.json
+    """
+    from jobs.audit_command import audit_check
+
+    value, lines = audit_check(home, anchor, clock())
     show(value, as_json, "\n".join(lines))
-    if not whole:
+    if not value["ok"]:
         raise typer.Exit(REFUSED)
 
 

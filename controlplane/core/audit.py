@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 GENESIS = "0" * 64
@@ -54,3 +54,22 @@ def verify(rows: Iterable[Mapping[str, object]]) -> ChainBreak | None:
             return ChainBreak(seq, "its content does not match its hash (the row was changed)")
         expected = str(row["hash"])
     return None
+
+
+def head(rows: Sequence[Mapping[str, object]]) -> str:
+    """Hash of the newest row of a chain in ascending `seq`; `GENESIS` where there is none."""
+    return str(rows[-1]["hash"]) if rows else GENESIS
+
+
+def verify_anchor(rows: Sequence[Mapping[str, object]], anchor: str) -> ChainBreak | None:
+    """A break when the chain does not contain the head that was noted earlier, elsewhere: its end was cut off, or it was written anew.
+
+    A chain alone cannot show that: without its last rows it is whole.
+    """
+    if anchor == GENESIS or any(row["hash"] == anchor for row in rows):
+        return None
+    last = int(str(rows[-1]["seq"])) if rows else 0
+    return ChainBreak(
+        last,
+        f"the head {anchor[:12]} that was noted earlier is not in the chain (its end was cut off, or all of it rewritten)",
+    )

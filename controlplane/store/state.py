@@ -173,7 +173,11 @@ class StateReader(EvaluationReader):
 
     def verify_chains(self) -> dict[str, ChainBreak | None]:
         """First break of the audit log and of the evidence ledger, None where the chain is whole."""
-        return {"audit": verify(self.audit_rows()), "ledger": verify(self.ledger_rows())}
+        return {name: verify(rows) for name, rows in self.chains().items()}
+
+    def chains(self) -> dict[str, list[dict[str, Any]]]:
+        """All rows of the audit log and of the evidence ledger, in the order of their chains."""
+        return {"audit": self.audit_rows(), "ledger": self.ledger_rows()}
 
     def export(self, ledger_since: datetime | None = None) -> dict[str, list[dict[str, Any]]]:
         """Every table as plain rows: what the snapshot publishes. Of the ledger only what began since then, or has fired."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controlplane.core.audit import GENESIS, canonical, chain_hash, sha256_text, verify
+from controlplane.core.audit import GENESIS, canonical, chain_hash, head, sha256_text, verify, verify_anchor
 
 Row = dict[str, Any]
 VALUES = st.one_of(st.integers(), st.text(max_size=8), st.none(), st.booleans())
@@ -128,3 +128,19 @@ def test_a_hash_is_sha256_over_utf8() -> None:
     assert sha256_text("grün") == hashlib.sha256("grün".encode()).hexdigest()
     expected = hashlib.sha256((GENESIS + "\n" + '{"a":1}').encode()).hexdigest()
     assert chain_hash(GENESIS, {"a": 1}) == expected
+
+
+@given(CONTENTS, CONTENTS, st.data())
+def test_a_noted_head_shows_that_the_end_was_cut_off_or_everything_written_anew(
+    contents: list[Row], more: list[Row], data: st.DataObject
+) -> None:
+    before, after = chained(contents), chained([*contents, *more])
+    assert verify_anchor(after, head(before)) is None
+    assert verify_anchor(after, head([])) is None
+    cut = after[: data.draw(st.integers(0, len(contents) - 1))]
+    assert verify(cut) is None
+    found = verify_anchor(cut, head(before))
+    assert found is not None
+    assert found.seq == (cut[-1]["seq"] if cut else 0)
+    anew = chained([{**row, "event": row["event"] + "!"} for row in contents] + more)
+    assert verify_anchor(anew, head(before)) is not None

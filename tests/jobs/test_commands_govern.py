@@ -15,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from controlplane.core.audit import GENESIS
 from controlplane.core.model import Rollout
 from controlplane.core.policy import parse
 from controlplane.settings import shipped_policy
@@ -343,7 +344,9 @@ def test_from_a_persons_rollback_to_the_next_release(cli: Cli, open_policy: Path
     assert incident_id in cli("incident", "list").out
     (incident,) = cli.json("incident", "list")["incidents"]
     assert [entry["actor"] for entry in incident["timeline"]] == ["cleo"] * 4
-    assert cli.json("audit", "verify") == {
+    found = cli.json("audit", "verify")
+    assert found.pop("heads")["ledger"] == GENESIS
+    assert found == {
         "ok": True,
         "rows": {"audit": 6, "ledger": 0},
         "breaks": {"audit": None, "ledger": None},
@@ -404,6 +407,30 @@ def test_whatever_is_changed_in_the_record_is_found_with_its_first_row(
 
 def test_a_whole_record_is_said_to_be_whole(recorded: Cli) -> None:
     assert recorded("audit", "verify").out == "audit: 5 rows, whole\nledger: 0 rows, whole\n"
+
+
+def test_an_end_that_was_cut_off_is_found_by_a_head_kept_elsewhere(recorded: Cli, tmp_path: Path) -> None:
+    note = tmp_path / "heads.json"
+    note.write_text(recorded("audit", "verify", "--json").out)
+    recorded("hold", *PERSON)
+    assert recorded.json("audit", "verify", "--anchor", note)["ok"] is True
+    for seq in (6, 5):
+        tamper(recorded.home, f"DELETE FROM audit WHERE seq = {seq}")
+    assert recorded.json("audit", "verify")["ok"] is True  # whole in itself
+    said = recorded("audit", "verify", "--anchor", note, code=1)
+    assert "audit: 4 rows, BROKEN at row 4" in said.out
+    assert "was cut off" in said.out
+    assert "ledger: 0 rows, whole" in said.out
+    (recorded.home / "state.sqlite").unlink()
+    assert "BROKEN at row 0" in recorded("audit", "verify", "--anchor", note, code=1).out
+
+
+@pytest.mark.parametrize("content", [None, "", "no JSON", "[]", '{"ok": true}', '{"heads": {"audit": "a"}}'])
+def test_an_anchor_without_heads_is_a_message(recorded: Cli, tmp_path: Path, content: str | None) -> None:
+    note = tmp_path / "heads.json"
+    if content is not None:
+        note.write_text(content)
+    assert "heads.json" in recorded.refused("audit", "verify", "--anchor", note, code=2)
 
 
 def test_a_state_that_is_no_database_is_a_message(recorded: Cli) -> None:
