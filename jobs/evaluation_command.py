@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.core.model import Verdict
+from controlplane.evaluation.cases import CaseError
 from controlplane.store.state import StateReader
 from controlplane.store.state_evaluation import RunRow
 from controlplane.store.state_rows import to_text
@@ -36,11 +37,18 @@ class Subject:
 
 def register_command(home: str | None, file: Path, name: str | None, actor: str, now: datetime) -> dict[str, Any]:
     """The registered criteria. Raises CriteriaError, Refused."""
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CaseError(f"{file}: is no UTF-8 text: {error}") from None
     settings = workspace_settings(home)
     with open_state(settings, now) as state:
+        before = state.criteria()
         row, new = register(state, text, str(file), actor, now, name)
-    value = asdict(row) | {"registered_at": to_text(row.registered_at), "new": new}
+    earlier = [item.criteria_hash for item in before if item.name == row.name]
+    in_force = row.criteria_hash if new else earlier[-1]
+    value = asdict(row) | {"registered_at": to_text(row.registered_at), "new": new, "in_force": in_force}
+    value["replaces"] = earlier[-1] if new and earlier else None
     value.pop("text")
     return value
 
@@ -49,7 +57,14 @@ def registered_text(value: dict[str, Any]) -> str:
     """What was registered, the hash first: it is what `eval run` takes."""
     pinned = ", ".join(f"{name}@{version[:12]}" for name, version in value["datasets"].items()) or "any data set"
     state = "registered" if value["new"] else "registered before"
-    return f"{value['criteria_hash']}\n{value['name']} for {pinned}: {state} at {value['registered_at']}"
+    lines = [value["criteria_hash"], f"{value['name']} for {pinned}: {state} at {value['registered_at']}"]
+    if value["replaces"] is not None:
+        lines.append(f"it replaces {value['replaces'][:12]}: runs under that one no longer open the gate")
+    if value["in_force"] != value["criteria_hash"]:
+        lines.append(
+            f"NOT in force: {value['in_force'][:12]} was registered later; change the text to register it anew"
+        )
+    return "\n".join(lines)
 
 
 def run_command(
@@ -90,8 +105,10 @@ def write_report(path: Path, done: Finished) -> None:
 
 
 def _registered(state: StateReader, item: str) -> str:
-    """NAME@VERSION of an option of --data: a name, or a file whose content is a registered version. Raises Refused."""
+    """NAME@VERSION of an option of --data: a name, else a file whose content is a registered version. Raises Refused."""
     path = Path(item)
+    if state.dataset_versions(item.partition("@")[0]):
+        return item  # also where a file has that name
     if not path.is_file():
         if path.suffix:
             raise Refused(f"{item}: there is no such file; name a file, or a data set (`controlplane dataset list`)")
@@ -115,9 +132,9 @@ def _candidate(subject: Subject, models: Path, seed: int) -> Candidate:
     if not subject.replies:
         if subject.artefacts:
             raise Refused("--artefact belongs to --replies: the embedded assistant's hashes are computed")
-        config, remote = read_release(subject.release, subject.api_key)
+        config, remote, own = read_release(subject.release, subject.api_key)
         service = subject.story_service
-        return embedded(config, models, seed, story_service=service, label=subject.label, remote=remote)
+        return embedded(config, models, seed, story_service=service, label=subject.label, remote=remote, own=own)
     if subject.release is not None:
         raise Refused("--release is run here, --replies were given elsewhere: name one of both")
     if not subject.label or not subject.artefacts:
@@ -161,10 +178,21 @@ def run_text(row: RunRow) -> str:
     for item in row.result["criteria"]:
         verdict = item["verdict"] if item["applied"] else "NOT APPLIED"
         lines.append(f"  {verdict:12} {item['name']}: {item['reason']}")
+    lines.extend(_source_lines(row.result.get("source") or {}))
     lines.append(f"run {row.run_id} under {row.criteria_name} ({row.criteria_hash[:12]})")
     if row.verdict == Verdict.PASS.name:
         lines.append(f"it may start: `controlplane release start {row.release} --evaluated {row.run_id} --actor YOU`")
     return "\n".join(lines)
+
+
+def _source_lines(source: dict[str, Any]) -> list[str]:
+    """Where the outcomes come from, where that is not what one expects."""
+    if source.get("files"):
+        files = ", ".join(f"{name} (sha256 {digest[:12]})" for name, digest in sorted(source["files"].items()))
+        return [f"the answers were not given here: records {files}, artefacts as declared"]
+    if source.get("service") == "simulated":
+        return ["latencies and failures are those of the simulated service"]
+    return []
 
 
 def list_command(home: str | None, now: datetime) -> list[RunRow]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from controlplane.assistant.intent import ModelFileError
+from controlplane.assistant.intent_registry import opened
+from controlplane.assistant.knowledge_base import KnowledgeError
+from controlplane.assistant.knowledge_folder import load_folder
 from controlplane.assistant.model import ReleaseArtefacts
 from controlplane.assistant.pipeline import AssistantPolicy
 from controlplane.assistant.pricing import TablePrice, load_prices
@@ -25,10 +30,42 @@ from jobs.evaluation_run import Candidate
 _TABLES = {"policy": AssistantPolicy}
 _MODEL_KEYS = {"name": str, "small": str, "url": str, "timeout_seconds": float, "prices": str}
 _SCALARS = (str, int, float, bool)
+EMBEDDED = {item.name for item in fields(ReleaseArtefacts)} - {"version"}
 
 
 class SpecError(CaseError):
     """A release file cannot be used; the message names file, line, key and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnArtefacts:
+    """Where artefacts lie that are not those that ship. `classifier`: a model made by `assistant train` or `recalibrate`; `knowledge`: a folder
+    of reviewed Markdown pages, which answers are then judged by as well; `prompt`: a text file."""
+
+    classifier: Path | None = None
+    knowledge: Path | None = None
+    prompt: Path | None = None
+
+    def read(self) -> Outside:
+        """The artefacts themselves. Raises SpecError naming the one that cannot be read."""
+        try:
+            return Outside(
+                classifier=None if self.classifier is None else opened(self.classifier)[0],
+                knowledge=None if self.knowledge is None else load_folder(self.knowledge),
+                prompt=None if self.prompt is None else self.prompt.read_text(encoding="utf-8"),
+            )
+        except (ModelFileError, KnowledgeError) as error:
+            raise SpecError(str(error)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"prompt {self.prompt} cannot be read: {error}") from None
+
+
+class ReleaseFile(NamedTuple):
+    """What a release file says: the release, the remote model if it names one, and artefacts of its own."""
+
+    config: ReleaseConfig
+    remote: ModelOptions | None = None
+    own: OwnArtefacts = OwnArtefacts()
 
 
 def artefact_hashes(artefacts: ReleaseArtefacts) -> dict[str, str]:
@@ -44,11 +81,14 @@ def embedded(
     story_service: bool = False,
     label: str | None = None,
     remote: ModelOptions | None = None,
+    own: OwnArtefacts | None = None,
 ) -> Candidate:
     """The embedded assistant, built anew with a bank of its own. `story_service`: seeded latencies and failures instead of real time.
 
-    `remote`: the models that write its answers; what they say differs from run to run.
+    `remote`: the models that write its answers; what they say differs from run to run. `own`: artefacts that do not ship. Raises SpecError
+    for one that cannot be read.
     """
+    own = own or OwnArtefacts()
     bank = FreshBank()
     service = ServiceProfile().seeded(seed) if story_service else None
     generator = small = None
@@ -60,32 +100,44 @@ def embedded(
             small = OpenAIGenerator(remote.url, remote.small, remote.api_key, remote.timeout_seconds)
         price = TablePrice(load_prices(remote.prices)) if remote.prices is not None else None  # unpriced is not free
         config = replace(config, price=price, small_price=price)
-    assistant = build_assistant(config, models, bank.as_bank, service, generator, outside=Outside(small=small))
-    judges = default_judges()
+    outside = replace(own.read(), small=small)
+    assistant = build_assistant(config, models, bank.as_bank, service, generator, outside=outside)
+    judges = default_judges(outside.knowledge)
 
     def measure(cases: Sequence[Case]) -> Iterable[Outcome]:
         return run_cases(cases, assistant, bank, judges, seed)
 
-    return Candidate(label or config.version, artefact_hashes(assistant.artefacts), measure)
+    source = {"answers": "run here", "service": "simulated" if story_service else "real"}
+    if remote is not None and remote.name is not None:
+        source |= {"model": remote.name}
+    return Candidate(label or config.version, artefact_hashes(assistant.artefacts), measure, source=source)
 
 
 def recorded(label: str, artefacts: Mapping[str, str], files: Sequence[Path]) -> Candidate:
     """Any assistant, by its interaction records: `conversation_id` is the row's id. Raises CaseError for files that cannot be read."""
+    if set(artefacts) == EMBEDDED:
+        raise CaseError(
+            f"--artefact names {', '.join(sorted(artefacts))}, which are the embedded assistant's: that is run here with --release, "
+            "its records prove nothing"
+        )
     records = [row for path in files for row in table_rows(path)]
+    handed_in = {str(path.name): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def measure(cases: Sequence[Case]) -> Iterable[Outcome]:
         return recorded_outcomes(cases, records, default_judges())
 
-    return Candidate(label, dict(artefacts), measure, lambda cases: check_records(cases, records))
+    source = {"answers": "records handed in", "files": handed_in}
+    return Candidate(label, dict(artefacts), measure, lambda cases: check_records(cases, records), source)
 
 
-def read_release(path: Path | None, api_key: str = "") -> tuple[ReleaseConfig, ModelOptions | None]:
-    """The release of a TOML file with the keys of `ReleaseConfig`, and the remote model that its table [model] names.
+def read_release(path: Path | None, api_key: str = "") -> ReleaseFile:
+    """The release of a TOML file with the keys of `ReleaseConfig`, the remote model that its table [model] names, and the paths of
+    [artefacts] (classifier, knowledge, prompt), which are relative to the file.
 
     Without a file: the shipped release. Raises SpecError.
     """
     if path is None:
-        return ReleaseConfig(), None
+        return ReleaseFile(ReleaseConfig())
     try:
         text = path.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
@@ -99,13 +151,29 @@ def read_release(path: Path | None, api_key: str = "") -> tuple[ReleaseConfig, M
         return SpecError(f"{path}:{line_of(index, key)}: {'.'.join(key)}: {message}")
 
     remote = _remote(raw.pop("model"), api_key, problem) if "model" in raw else None
+    own = _own(raw.pop("artefacts"), path.parent, problem) if "artefacts" in raw else OwnArtefacts()
     values = _checked(ReleaseConfig(), raw, (), problem)
     for name in _TABLES:
         if name in raw:
             values[name] = replace(
                 getattr(ReleaseConfig(), name), **_checked(getattr(ReleaseConfig(), name), raw[name], (name,), problem)
             )
-    return replace(ReleaseConfig(), **values), remote
+    return ReleaseFile(replace(ReleaseConfig(), **values), remote, own)
+
+
+def _own(raw: object, folder: Path, problem: Callable[[tuple[str, ...], str], SpecError]) -> OwnArtefacts:
+    """The table [artefacts]. Raises SpecError."""
+    known = tuple(item.name for item in fields(OwnArtefacts))
+    if not isinstance(raw, Mapping):
+        raise problem(("artefacts",), "is not a table; write [artefacts]")
+    for key, value in raw.items():
+        if key not in known:
+            raise problem(("artefacts", key), f"unknown key; known here: {', '.join(known)}")
+        if not isinstance(value, str) or not (folder / value).exists():
+            raise problem(
+                ("artefacts", key), f"{value!r} is not there: give a path, absolute or from the folder of this file"
+            )
+    return OwnArtefacts(**{key: folder / value for key, value in raw.items()})
 
 
 def _remote(raw: object, api_key: str, problem: Callable[[tuple[str, ...], str], SpecError]) -> ModelOptions:

@@ -98,12 +98,14 @@ def bad(version: str, *faults: Literal["knowledge", "generator", "classifier", "
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What a release is connected to, or is given ready-made. None: a bank in memory, the shipped classifier, the search of the
-    tier, no small model, no telemetry; `limiter` replaces the configured rate limit by a shared one.
+    """What a release is connected to, or is given ready-made. None: a bank in memory, the shipped classifier, knowledge and prompt,
+    the search of the tier, no small model, no telemetry; `limiter` replaces the configured rate limit by a shared one.
     """
 
     bank: Bank | None = None
     classifier: intent.IntentModel | None = None
+    knowledge: Knowledge | None = None
+    prompt: str | None = None
     small: Generator | None = None
     retriever: Retriever | None = None
     limiter: Limiter | None = None
@@ -128,11 +130,11 @@ def build_assistant(
     """
     around = outside or Outside()
     classifier = around.classifier or load_or_train(folder, config.classifier, config.seed, config.tier)
-    knowledge = load_knowledge()
+    knowledge = around.knowledge or load_knowledge()
     if config.knowledge == "corrupt":
         knowledge = corrupt(knowledge, config.seed, config.faulty_topics)
     model = generator or _generator(config)
-    prompt = load_prompt()
+    prompt = around.prompt or load_prompt()
     artefacts = ReleaseArtefacts(
         version=config.version,
         model=_model_hash(config, model, around.small),

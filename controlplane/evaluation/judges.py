@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controlplane.assistant.knowledge_base import Knowledge
 from controlplane.assistant.model import Message, Reply
 from controlplane.assistant.output_check import check_output
 from controlplane.assistant.record import GroundednessEvaluator
@@ -12,12 +13,13 @@ UNSUPPORTED = "ungrounded"
 TOXIC = "toxicity"
 
 
-def default_judges() -> Judges:
+def default_judges(knowledge: Knowledge | None = None) -> Judges:
     """The detectors that also watch live traffic, on every answer instead of a sample.
 
     Groundedness is judged against the *reviewed* knowledge, not the release's own: a release that quotes its broken page faithfully is wrong.
+    `knowledge` is the reviewed one of a bank that brings its own; None = the one that ships.
     """
-    evaluator = GroundednessEvaluator(reference_knowledge(), 1.0)
+    evaluator = GroundednessEvaluator(knowledge or reference_knowledge(), 1.0)
 
     def ungrounded(message: Message, reply: Reply) -> bool | None:
         record = evaluator.evaluate(message, reply)
