@@ -58,6 +58,7 @@ def train_model(
     data: Path, out: Path, columns: Columns, tier: Tier, seed: int, now: datetime
 ) -> tuple[Path, intent_registry.Manifest]:
     """Trains on a labelled file and stores the artefact in the registry `out`."""
+    _check_registry(out)
     file = _read(data, columns)
     trained = fit_file(file, columns, tier, seed)
     metrics = validation_metrics(trained)
@@ -87,6 +88,7 @@ def recalibrate_model(
     model: Path, data: Path, out: Path, columns: Columns, now: datetime
 ) -> tuple[Path, intent_registry.Manifest, Recalibration]:
     """Fits a new calibration on a labelled file and stores the new artefact; `RecalibrationRefused` when it is worse."""
+    _check_registry(out)
     loaded, manifest = intent_registry.opened(model)
     file = _read(data, Columns(columns.text, columns.label, loaded.oos_label))
     examples = intents.examples_of(file.rows)
@@ -122,6 +124,8 @@ def evaluate_intents(
 ) -> dict[str, Any]:
     """Trains on one file, measures on another. The first eleven keys are the command's contract."""
     training, testing = _read(train, columns), _read(test, columns)
+    known = [label for label in training.labels if label != columns.oos_label]
+    intents.check_labels(known, testing.labels, columns.oos_label, sensitive)
     trained = fit_file(training, columns, tier, seed)
     return evaluate_trained(trained, testing, columns.oos_label, sensitive)
 
@@ -142,6 +146,13 @@ def evaluate_trained(
         measured = intents.measure(trained.model, testing.rows, oos_label, sensitive, tick)
     value = intents.figures(measured, trained.model.automation_threshold, mass)
     return value | {"tier": trained.model.tier, "model": trained.model.digest, "n_train": trained.model.training.rows}
+
+
+def _check_registry(out: Path) -> None:
+    """Says before a long training that its result could not be stored."""
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        fail(f"--out {out}: {nearest} is a file, give a folder", BAD_INPUT)
 
 
 def _read(path: Path, columns: Columns) -> LabelledFile:

@@ -53,7 +53,7 @@ def eval_run(
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", help="Run or release to compare with; default: the last accepted release."),
+        typer.Option("--baseline", help="Run or release to show beside it; criteria always compare with the last accepted release."),
     ] = None,
     replies: Annotated[
         list[Path] | None,
@@ -68,7 +68,7 @@ def eval_run(
         str, typer.Option("--api-key", envvar="OPENAI_API_KEY", hidden=True, help="Key of the release's remote model.")
     ] = "",
     seed: Seed = 7,
-    actor: Annotated[str, typer.Option("--actor", help="Who does this; written to the audit log.")] = "evaluation",
+    actor: Actor = "evaluation",
     html: Html = None,
     home: Home = None,
     as_json: AsJson = False,

@@ -64,6 +64,8 @@ def chat(
         fail(f"--tier {tier}: there are default and embeddings", BAD_INPUT)
     if small_model is not None and model is None:
         fail(f"--small-model {small_model}: name the large one too, with --model", BAD_INPUT)
+    if model is not None and not model_url.startswith(("http://", "https://")):
+        fail(f"--model-url {model_url}: give an address that begins with http:// or https://", BAD_INPUT)
     remote = ModelOptions(model, small_model, model_url, key_from_environment(), timeout, prices)
     models = workspace_settings(home).workspace.models
     options = ChatOptions(models, menu, explain, as_json, tier_of(tier), model=remote, classifier=classifier)

@@ -27,8 +27,17 @@ Home = Annotated[
     str | None, typer.Option("--home", help="Workspace folder (or CONTROLPLANE_HOME; default ./.controlplane).")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line, for machines.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who does this; written to the audit log.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; written to the audit log.")]
+
+
+def _said(value: str) -> str:
+    """The record must name somebody: an empty name would count as an approver and say nothing to an auditor."""
+    if not value.strip():
+        raise typer.BadParameter("it is written to the audit log and must not be empty")
+    return value.strip()
+
+
+Actor = Annotated[str, typer.Option("--actor", callback=_said, help="Who does this; written to the audit log.")]
+Reason = Annotated[str, typer.Option("--reason", callback=_said, help="Why; written to the audit log.")]
 
 
 def clock() -> datetime:

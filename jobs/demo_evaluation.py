@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from controlplane.core.acceptance_file import parse_criteria
 from controlplane.evaluation.cases import Case
 from controlplane.evaluation.rows_from import cases_of_facts
 from controlplane.evaluation.shipped import shipped_cases
@@ -23,7 +24,6 @@ from controlplane.store.utc import to_naive
 from jobs import datasets
 from jobs.dataset_command import incident_span
 from jobs.deps import Deps
-from jobs.evaluation_gate import failing
 from jobs.evaluation_run import Candidate, register, run
 
 QUALITY = "Ada (simulated quality owner)"
@@ -48,7 +48,11 @@ class OfflineEvaluation:
             self.deps.state, self._folders[0], DATASET, first_cases(), "written before launch", QUALITY, self.clock()
         )
         self._register()
-        return f"data set {DATASET}: {row.rows} rows; acceptance criteria registered"
+        lines = len(parse_criteria(self.criteria.text).criteria) if self.criteria is not None else 0
+        return (
+            f"data set {DATASET}: {row.rows} rows, no question yet on {', '.join(unasked(first_cases()))}; "
+            f"{lines} acceptance criteria registered for it, before any release is run"
+        )
 
     def evaluate(self, candidate: Candidate) -> RunRow:
         """One recorded run under the criteria in force."""
@@ -72,7 +76,10 @@ class OfflineEvaluation:
         origin = f"incident:{incident.incident_id}"
         row, added = datasets.append(self.deps.state, self._folders[0], DATASET, cases, origin, QUALITY, self.clock())
         self._register()
-        return f"{added} failed conversations join data set {DATASET} ({row.rows} rows); criteria registered for it"
+        return (
+            f"learned: {added} conversations that failed in the incident join data set {DATASET} ({row.rows} rows); "
+            "the same criteria, with the same lines, are registered for the new version"
+        )
 
     def _failures(self, incident: IncidentRow) -> Sequence[Case]:
         since, until = incident_span(incident)
@@ -103,13 +110,28 @@ def first_cases() -> list[Case]:
     ]
 
 
+def unasked(cases: Sequence[Case]) -> list[str]:
+    """Topics that the shipped questions know and these rows ask nothing about."""
+    return sorted(_asked(shipped_cases()) - _asked(cases))
+
+
+def _asked(cases: Sequence[Case]) -> set[str]:
+    plain = [case for case in cases if not (case.must_reach_person or case.out_of_scope)]
+    return {case.slices.get("topic", "") for case in plain if case.goal is None or not case.goal.operations}
+
+
 def told(row: RunRow) -> str:
     """A run in one line of the timeline."""
     result = row.result or {}
     judged = [item for item in result.get("criteria", []) if item["applied"]]
     passed = sum(item["verdict"] == "PASS" for item in judged)
-    reasons = "" if row.verdict == "PASS" else f": {failing(row)}"
-    return f"offline evaluation of {row.release}: {row.verdict}, {passed} of {len(judged)} criteria on {result['rows']} rows{reasons}"
+    left_out = len(result.get("criteria", [])) - len(judged)
+    apart = f" ({left_out} not applied: no accepted release to compare with)" if left_out else ""
+    reasons = "; ".join(f"{item['name']} {item['reason']}" for item in judged if item["verdict"] != "PASS")
+    return (
+        f"offline evaluation of {row.release} (artefacts {row.release_hash[: datasets.SHOWN]}): {row.verdict}, "
+        f"{passed} of {len(judged)} criteria on {result['rows']} rows{apart}{f': {reasons}' if reasons else ''}"
+    )
 
 
 def evaluation_json(row: RunRow) -> dict[str, Any]:

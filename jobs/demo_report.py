@@ -86,7 +86,7 @@ def show(deps: Deps, story: Story, found: dict[str, Any], alerts_path: str) -> N
     console = Console()
     console.rule("what happened (story time, UTC)")
     for line in story.told:
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False)
     row = found["rollback"]
     if row is not None:
         console.rule("the rollback")

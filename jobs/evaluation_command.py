@@ -39,6 +39,8 @@ def register_command(home: str | None, file: Path, name: str | None, actor: str,
     """The registered criteria. Raises CriteriaError, Refused."""
     try:
         text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CaseError(f"{file}: there is no such file: name a criteria file (TOML)") from None
     except UnicodeDecodeError as error:
         raise CaseError(f"{file}: is no UTF-8 text: {error}") from None
     settings = workspace_settings(home)
@@ -225,6 +227,8 @@ def show_command(
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now) as state:
         row = find_run(state, run_id)
+        if row.result is None and html is not None:
+            raise Refused(f"evaluation {run_id} was begun and not ended: there is no report of it, run it again")
         if row.result is None:
             return row, []
         if (problem := vouched_run(state, row)) is not None:

@@ -5,18 +5,22 @@ Rules
   were registered again (for more data, with another line) replace the ones before, and a run under the old ones no longer opens anything.
 - Every finished run under the criteria in force must have passed. Repeating a run until it passes opens nothing: more data, registered as a
   new data-set version with criteria for it, does.
-- Whoever changes a run, its verdict or its criteria in the database no longer agrees with the audit log, and the gate stays shut.
+- Whoever changes a run, its verdict or its criteria in the database no longer agrees with the audit log, and the gate stays shut. So it
+  does for whoever takes one out: what the log has seen must be there.
 """
 
 from __future__ import annotations
 
-from controlplane.core.audit import verify
+import json
+
+from controlplane.core.audit import canonical, sha256_text, verify
 from controlplane.core.model import Verdict
 from controlplane.core.policy import Policy
 from controlplane.store.state import StateReader
 from controlplane.store.state_evaluation import (
     CRITERIA_EVENT,
     FINISHED_EVENT,
+    STARTED_EVENT,
     CriteriaRow,
     RunRow,
     criteria_identity,
@@ -38,6 +42,8 @@ def missing_evaluation(state: StateReader, policy: Policy, release_hash: str) ->
         return f"policy '{policy.name}' needs an evaluation, and no {which} are registered: `controlplane eval register FILE`"
     if (broken := verify(state.audit_rows())) is not None:
         return f"the audit log is broken at row {broken.seq}, so nothing vouches for an evaluation: `controlplane audit verify`"
+    if (lost := lost_evaluation(state, release_hash)) is not None:
+        return lost
     in_force = {row.name: row for row in registered}  # the newest of each name stays
     hashes = {row.criteria_hash: row for row in in_force.values()}
     mine = state.evaluation_runs(release_hash)
@@ -66,6 +72,30 @@ def untrusted_criteria(state: StateReader, row: CriteriaRow) -> str | None:
     return None
 
 
+def lost_evaluation(state: StateReader, release_hash: str) -> str | None:
+    """What the audit log knows and the state no longer has: a run of this release, or the newest criteria of a name; None when all is there."""
+    newest = {row.name: row.criteria_hash for row in state.criteria()}
+    runs = {run.run_id: run for run in state.evaluation_runs(release_hash)}
+    logged: dict[str, str] = {}
+    for entry in state.audit_rows():
+        if entry["event"] not in (CRITERIA_EVENT, STARTED_EVENT, FINISHED_EVENT):
+            continue
+        subject, said = str(entry["subject"]), json.loads(entry["payload"])
+        if entry["event"] == CRITERIA_EVENT:
+            logged[said["name"]] = subject
+        elif said["release_hash"] == release_hash:
+            run = runs.get(subject)
+            if run is None or (entry["event"] == FINISHED_EVENT and run.finished_at is None):
+                return f"evaluation {subject}, which the audit log knows, was changed or taken out of the state: restore it from a backup"
+    for name, hash_ in logged.items():
+        if newest.get(name) != hash_:
+            return (
+                f"criteria {name} ({hash_[:12]}), which the audit log knows as the newest, were changed or taken out of the state: "
+                "restore them, or register them anew"
+            )
+    return None
+
+
 def _problem(state: StateReader, run: RunRow, criteria: CriteriaRow) -> str | None:
     if (found := untrusted_criteria(state, criteria)) is not None:
         return found
@@ -82,7 +112,8 @@ def _problem(state: StateReader, run: RunRow, criteria: CriteriaRow) -> str | No
 def vouched_run(state: StateReader, run: RunRow) -> str | None:
     """Why a finished run cannot be trusted; None when it is as the audit log says."""
     said = {"verdict": run.verdict, "result_hash": run.result_hash, "release_hash": run.release_hash}
-    if result_identity(run) != run.result_hash or said not in state.vouched(FINISHED_EVENT, run.run_id):
+    named = sha256_text(canonical(run.artefacts)) == run.release_hash
+    if not named or result_identity(run) != run.result_hash or said not in state.vouched(FINISHED_EVENT, run.run_id):
         return f"evaluation {run.run_id} was changed after it was recorded: it does not agree with the audit log"
     return None
 

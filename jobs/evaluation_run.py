@@ -7,8 +7,9 @@ of the audit log, not of clocks. Criteria may be registered after *other* releas
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +25,7 @@ from controlplane.evaluation.verdicts import Baseline, Judged, judge
 from controlplane.store import content_files
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_evaluation import (
+    CRITERIA_EVENT,
     STARTED_EVENT,
     CriteriaRow,
     RunRow,
@@ -32,7 +34,7 @@ from controlplane.store.state_evaluation import (
 )
 from controlplane.store.state_rows import to_text
 from jobs import datasets
-from jobs.evaluation_gate import SHORTEST_HASH, is_named, untrusted_criteria
+from jobs.evaluation_gate import SHORTEST_HASH, is_named, lost_evaluation, untrusted_criteria, vouched_run
 from jobs.refused import Refused
 
 OUTCOMES_HEADER = "controlplane evaluation outcomes 1\n"
@@ -42,12 +44,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is evaluated: its label, the hashes it is made of, and how it answers rows. `check` raises before anything is recorded."""
+    """What is evaluated: its label, the hashes it is made of, and how it answers rows. `check` raises before anything is recorded.
+
+    `source` says where the outcomes come from, run here or handed in, and stands in the result: hashes alone do not tell.
+    """
 
     label: str
     artefacts: Mapping[str, str]
     measure: Measure
     check: Callable[[Sequence[Case]], None] = lambda _cases: None
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def release_hash(self) -> str:
@@ -167,17 +173,18 @@ def _need_pinned(row: CriteriaRow, versions: Mapping[str, str]) -> None:
 
 def _need_beforehand(state: StateReader, row: CriteriaRow, item: datasets.Loaded, release_hash: str) -> None:
     """Criteria stand in the audit log before the first run of this release on this data."""
-    order = [(entry["event"], entry["subject"]) for entry in state.audit_rows()]
-    registered = order.index(("criteria_registered", row.criteria_hash))
-    seen = [run for run in state.evaluation_runs(release_hash) if item.row.version in run.datasets.values()]
-    for run in seen:
-        begun = (STARTED_EVENT, run.run_id)
-        if begun not in order:
-            raise Refused(f"the audit log does not know evaluation {run.run_id}: the state was changed")
-        if order.index(begun) < registered:
+    if (lost := lost_evaluation(state, release_hash)) is not None:
+        raise Refused(lost)
+    for entry in state.audit_rows():
+        if (entry["event"], entry["subject"]) == (CRITERIA_EVENT, row.criteria_hash):
+            return
+        if entry["event"] != STARTED_EVENT:
+            continue
+        said = json.loads(entry["payload"])
+        if said["release_hash"] == release_hash and item.row.version in said["datasets"].values():
             raise Refused(
                 f"criteria {row.criteria_hash[: datasets.SHOWN]} were registered after this release was run on "
-                f"{item.row.name}@{item.row.version[: datasets.SHOWN]} (evaluation {run.run_id}, {to_text(run.started_at)}): criteria that "
+                f"{item.row.name}@{item.row.version[: datasets.SHOWN]} (evaluation {entry['subject']}, {said['started_at']}): criteria that "
                 "may know the result prove nothing. Use criteria registered before, or a data-set version that this release has not seen"
             )
 
@@ -207,7 +214,12 @@ def run(
     datasets_folder, outcomes_folder = folders
     planned = plan(state, datasets_folder, data, criteria, candidate.release_hash)
     candidate.check(planned.cases)
-    before = find_baseline(state, outcomes_folder, planned, candidate.release_hash, seed, baseline)
+    before = find_baseline(state, outcomes_folder, planned, candidate.release_hash, seed, None)
+    shown = (
+        None
+        if baseline is None
+        else find_baseline(state, outcomes_folder, planned, candidate.release_hash, seed, baseline)
+    )
     row = _begun(planned, candidate, seed, actor, clock(), len(state.evaluation_runs()))
     state.begin_evaluation(row)
     outcomes: list[Outcome] = []
@@ -215,12 +227,15 @@ def run(
         outcomes.append(outcome)
         progress(len(outcomes), len(planned.cases))
     accepted = accepted_release(state, candidate.release_hash) is not None
-    judged = judge(planned.criteria, outcomes, before, seed, accepted_before=accepted, correct=correction())
+    judged = judge(
+        planned.criteria, outcomes, before, seed, accepted_before=accepted, correct=correction(), shown=shown
+    )
     stored = content_files.save(
         outcomes_folder, "".join(f"{canonical(item.row())}\n" for item in outcomes), OUTCOMES_HEADER
     )
     now = clock()
-    ended = replace(row, finished_at=now, verdict=judged.verdict.name, result=judged.value, outcomes_hash=stored)
+    found = judged.value | {"source": dict(candidate.source)}
+    ended = replace(row, finished_at=now, verdict=judged.verdict.name, result=found, outcomes_hash=stored)
     ended = replace(ended, result_hash=result_identity(ended))
     state.finish_evaluation(ended, now)
     return Finished(ended, judged, tuple(outcomes), planned.cases)
@@ -309,10 +324,8 @@ def outcomes_of(state: StateReader, folder: Path, row: RunRow) -> tuple[Outcome,
     """The outcomes of a finished run. Raises Refused for a run that was changed, ContentError for outcomes that were."""
     if row.outcomes_hash is None:
         raise Refused(f"evaluation {row.run_id} was begun and not ended: it has no outcomes")
-    if result_identity(row) != row.result_hash:
-        raise Refused(f"evaluation {row.run_id} was changed after it was recorded")
-    import json
-
+    if (problem := vouched_run(state, row)) is not None:
+        raise Refused(problem)
     text = content_files.load(folder, row.outcomes_hash, OUTCOMES_HEADER)
     return tuple(outcome_of(json.loads(line)) for line in text.split("\n") if line)
 

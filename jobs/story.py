@@ -18,7 +18,7 @@ from controlplane.simulation.needs import Need
 from controlplane.simulation.review import label_output
 from controlplane.store.state_rows import IncidentRow
 from jobs import actions, evaluate, reviews, tick
-from jobs.demo_evaluation import OfflineEvaluation, told
+from jobs.demo_evaluation import OfflineEvaluation, first_cases, told, unasked
 from jobs.deps import Deps
 from jobs.evaluation_command import passed
 from jobs.evaluation_run import Candidate
@@ -111,7 +111,10 @@ class Story:
                 AUTHOR,
                 self.clock.now,
             )
-            self._say(f"bad change goes in: {self.bad.label}")
+            blind = ", ".join(unasked(first_cases()))
+            self._say(
+                f"bad change goes in: {self.bad.label}; its evaluation could not see it, with no question on {blind}"
+            )
             self._until(lambda r: r.state is RolloutState.ROLLED_BACK, begin)
         if self._rolled_back():
             self._learn(self._repair())
@@ -205,7 +208,7 @@ class Story:
         try:
             actions.start_release(deps.state, deps.policy, bad.label, bad.artefacts, AUTHOR, APPROVER, self.clock.now)
         except actions.Refused as refused:
-            self._say(f"refused: {refused}")
+            self._say(f"the same artefacts are refused: {refused}")
         else:
             raise RuntimeError("the release of the incident was let in again")
         self._evaluate(self.fixed)

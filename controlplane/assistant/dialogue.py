@@ -64,6 +64,37 @@ CANNOT = (
 )
 NO_WORDS = "I cannot write an answer at the moment. One of these pages may help, please answer with a number."
 
+SMALL_TALK: Mapping[str, str] = MappingProxyType(
+    {
+        "greeting": "Hello! What can I do for you? I can help with cards, PIN, transfers, refunds, statements, fees and your "
+        "details, and bring in a colleague whenever you ask.",
+        "thanks": "You are welcome! Is there anything else that I can do for you?",
+        "goodbye": "Goodbye, and thank you for your time. I am here whenever you need help.",
+    }
+)
+
+# Whole messages of nothing but courtesy: one word more and the message is worked on like any other.
+_HELLO = (
+    r"(?:h+i+|hello+|hey+|hiya|howdy|greetings|good (?:morning|afternoon|evening|day)|morning|how are you(?: doing)?(?: today)?)"
+    r"(?: (?:there|again|all|everyone|team|you))?"
+)
+_SOFTLY = r"(?:(?:ok|okay|oh|great|perfect|super|cool|nice|alright|all right|got it|good|no|wonderful|brilliant|that is all|all good) ){0,3}"
+_THANKS = (
+    r"(?:(?:many |big )?thanks|thank(?: you| u)|thx|thnx|ty|cheers|much appreciated|i appreciate it)"
+    r"(?: (?:a lot|a million|so much|very much|again|(?:for|with) (?:the|your|all your) (?:help|support|time|answer)|mate|and|bye)){0,3}"
+)
+_BYE = (
+    r"(?:good ?bye|bye+(?: bye)?|see (?:you|ya)(?: later| soon)?|take care|good night|have a (?:nice|good|great|lovely) "
+    r"(?:day|evening|weekend|night|one)|cya|farewell)(?: (?:now|then|for now))?"
+)
+_SMALL_TALK = re.compile(
+    rf"(?P<goodbye>{_SOFTLY}(?:{_THANKS} )?(?:and )?{_BYE}(?: {_BYE})?(?: {_THANKS})?|that is all(?: for (?:now|today))?)"
+    rf"|(?P<thanks>{_SOFTLY}{_THANKS}(?: {_THANKS})?)"
+    rf"|(?P<greeting>{_HELLO}(?: {_HELLO}){{0,2}})"
+)
+_LONGEST_SMALL_TALK = 80
+_NOT_LETTER = re.compile(r"[^a-z']+")
+
 _NUMBER = re.compile(r"^\W*(\d{1,2})\W*$")
 _GREETING = r"(?:(?:hi|hello|hey|hiya|good \w+|please help|sorry|excuse me|so|and|ok|quick question)\b[ ,.!-]*(?:there\b[ ,.!-]*)?)*"
 _INFORMATION = re.compile(
@@ -81,6 +112,15 @@ def pick(offered: Sequence[str], text: str) -> str | None:
     number = _NUMBER.match(text)
     position = int(number[1]) if number else 0
     return offered[position - 1] if 1 <= position <= len(offered) else None
+
+
+def small_talk(text: str) -> str | None:
+    """The key of `SMALL_TALK` that a message of nothing but a greeting, thanks or goodbye asks for; None for any other message."""
+    if len(text) > _LONGEST_SMALL_TALK or any(sign.isdigit() for sign in text):
+        return None
+    plain = _NOT_LETTER.sub(" ", normalise(text)).replace("that's", "that is").replace("'", "").strip()
+    found = _SMALL_TALK.fullmatch(plain)
+    return found.lastgroup if found else None
 
 
 def asks_for_information(text: str) -> bool:

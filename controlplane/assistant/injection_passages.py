@@ -17,16 +17,26 @@ _CUSTOMER = (
 FORBIDS_ANSWER = (
     r"\b(?:do not|never) (?:\w+ )?(?:answer|respond to|help with|assist with|follow) (?:the|this|any|that|their"
     r"|his|her|user|customer) (?!e ?mails?|messages?|texts?|sms|calls?|letters?|link)\w+",
+    r"\b(?:do not|never|without) (?:\w+ ){0,2}(?:tell\w*|reveal\w*|mention\w*|inform\w*|disclos\w*|alert\w*|show\w*"
+    r"|cit(?:e|ing))(?: \w+){0,4} (?:(?:this|these) (?:instructions?|notes?|prompts?|section|paragraphs?|rules?|directives?)"
+    r"|(?:this|these) (?:texts?|messages?|pages?|passages?) exists?)\b",
 )
 PASSAGE: Mapping[str, tuple[float, tuple[str, ...]]] = MappingProxyType(
     {
         "to_assistant": (
             1.0,
             (
-                r"\b(?:attention|note|notice|message|instructions?|reminder|memo|hint|warning|info\w*|command"
+                r"\b(?:attention|important|urgent|relevant|context|guidance|guidelines|note|notice|message|instructions?|reminder|memo|hint|warning|info\w*|command"
                 "|order|task) (?:to|for) (?:the |any |all |every )?(?:ai|assistants?|chat ?bots?|bots?|models?"
                 r"|llms?|language models?|virtual assistants?|automated (?:assistant|system)s?|system)\b|\b(?:dear"
                 r"|hey|hi|hello|ok|attention) (?:ai|assistant|chat ?bot|chatgpt|bot|model|llm)\b"
+                r"|\byou (?:(?:are |as )?(?:the|an?) )?(?:ai|assistant|chat ?bot|language model|model|llm)(?: \w+)? (?:must|should"
+                r"|shall|will|have to|need to|are (?:required|ordered|instructed|to))\b|\bas (?:an?|the|our) (?:ai|llm"
+                r"|language model|assistant|chat ?bot|bot|model)(?: \w+)? (?:you|your|always|never|do|please)\b"
+                r"|\b(?:begin|start|end)(?:ning)?(?: of)? (?:the )?(?:new|updated|system|additional|secret|ai|special|hidden"
+                r"|real|actual) (?:instructions?|prompts?|orders?|directives?|rules?)(?= \.|$)|\bcall the \w+ (?:tool|function|api)\b"
+                r"|\b(?:ai|llm|language model|chat ?bot|assistant|bot)s? (?:that |which |who )?(?:read|process|pars|see|index)"
+                r"(?:s|es|ing|e)? (?:this|these)\b"
                 r"|\bif you are (?:an? )?(?:ai|llm|language model|chat ?bot|assistant|bot|automated)\b|\b(?:ai|llm"
                 "|chat ?bot|language model|chatgpt)s? (?:assistant )?(?:must|should|shall|will|needs? to|has to"
                 r"|have to|is to|are to|please)\b",

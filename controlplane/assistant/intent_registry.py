@@ -81,6 +81,8 @@ def manifests(registry: Path) -> tuple[Manifest, ...]:
 
 def opened(path: Path) -> tuple[IntentModel, Manifest]:
     """The classifier of a sub-folder, of one of its two files, or of a registry that holds exactly one."""
+    if not path.exists():
+        raise ModelFileError(f"no model at {path}: give the folder of a model made by `assistant train`")
     folder = path if path.is_dir() else path.parent
     if path.is_dir() and not (path / MANIFEST).is_file():
         inside = manifests(path)

@@ -26,6 +26,9 @@ class SafetyRoute(StrEnum):
     AGENT_REQUEST = "agent_request"
 
 
+SMALL_TALK_VERDICT = "small_talk"
+
+
 class ReplyKind(StrEnum):
     """What a reply asks of the customer; the wording alone would be guesswork for whoever counts or reacts."""
 
@@ -257,6 +260,11 @@ class Reply:
     private: tuple[str, ...] = field(
         default=(), repr=False
     )  # what the customer gave a workflow in confidence: never logged
+
+    @property
+    def is_small_talk(self) -> bool:
+        """Whether this is a courtesy in fixed words, which says nothing that could be right or wrong."""
+        return any(step.verdict == SMALL_TALK_VERDICT for step in self.steps)
 
     @property
     def answer(self) -> str:

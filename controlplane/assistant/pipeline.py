@@ -5,6 +5,7 @@ Rules
 - A text that gives the assistant orders reaches no model and executes no workflow.
 - Below `answer_confidence` the assistant asks back with choices, once; then a person takes over. A workflow needs more
   confidence than an answer, and a question about a subject gets an answer, not a workflow.
+- A message of nothing but a greeting, thanks or goodbye gets one back in fixed words; it neither asks nor costs anything.
 - Every dependency stands behind a circuit breaker. When a model fails or is left alone a smaller one answers, then the
   passages' own sentences, then the customer chooses from pages, then a person takes over.
 - The first reply of a conversation says that a machine answers.
@@ -100,7 +101,8 @@ class Assistant:
     def screen(self, text: str) -> Screening:
         """Classifies and screens one message without answering it."""
         prediction = self._predict(text)
-        verdict = safety.screen(text, prediction, self._policy.sensitive_mass)
+        courtesy = dialogue.small_talk(text) is not None
+        verdict = safety.screen(text, prediction, self._policy.sensitive_mass, courtesy)
         return Screening(prediction.label, prediction.confidence, verdict.route)
 
     def _begin(self, message: Message) -> Turn:
@@ -119,7 +121,9 @@ class Assistant:
         choice = dialogue.pick(state.offered, turn.message.text)
         question, prediction = self._understand(turn, state, choice)
         waiting = self._workflows.understands(state.pending, turn.message)
-        stopped = self._stop(turn, state, prediction, choice, waiting)
+        courtesy = dialogue.small_talk(turn.message.text) if choice is None else None
+        by_rules = choice is not None or waiting or courtesy is not None
+        stopped = self._stop(turn, state, prediction, choice, by_rules)
         if stopped is not None:
             return stopped
         if state.pending is not None:
@@ -128,6 +132,8 @@ class Assistant:
             state = self._workflows.leave(turn, state)
         if choice is not None and choice.startswith("passage:"):
             return self._answering.show_page(turn, state, choice.removeprefix("passage:"))
+        if courtesy is not None:
+            return replies.small_talk(turn, state, courtesy)
         return self._help(turn, state, question, prediction, chosen=choice is not None)
 
     def _with_person(self, turn: Turn, state: ConversationState) -> Served:
@@ -146,11 +152,14 @@ class Assistant:
         return replies.give_up(turn, self._workflows.leave(turn, state), EscalationReason.WITH_PERSON)
 
     def _stop(
-        self, turn: Turn, state: ConversationState, prediction: IntentPrediction, choice: str | None, waiting: bool
+        self, turn: Turn, state: ConversationState, prediction: IntentPrediction, choice: str | None, by_rules: bool
     ) -> Served | None:
-        """What keeps a message from being worked on: a person must have it, it gives orders, or there are too many."""
+        """What keeps a message from being worked on: a person must have it, it gives orders, or there are too many.
+
+        `by_rules`: an answer to our own question, or a mere courtesy, of which a probability says nothing.
+        """
         text = turn.message.text
-        verdict = safety.screen(text, prediction, self._policy.sensitive_mass, bool(choice) or waiting)
+        verdict = safety.screen(text, prediction, self._policy.sensitive_mass, by_rules)
         action = "hand_over" if verdict.route or choice == "agent" else "continue"
         turn.step("safety", verdict.route or "clear", action, verdict.reason, verdict.sensitive_mass)
         if verdict.route is not None or choice == "agent":

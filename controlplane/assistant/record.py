@@ -49,8 +49,8 @@ class GroundednessEvaluator:
         self._rate = sampling_rate
 
     def evaluate(self, message: Message, reply: Reply) -> Record | None:
-        """The evaluation record of an answer in the sample, else None."""
-        if reply.kind is not ReplyKind.ANSWER or not sampled(reply.interaction_id, self._rate):
+        """The evaluation record of an answer in the sample, else None; a courtesy is no answer."""
+        if reply.kind is not ReplyKind.ANSWER or reply.is_small_talk or not sampled(reply.interaction_id, self._rate):
             return None
         judged = groundedness.score(reply.answer, self._passages(message.text, reply))
         return {

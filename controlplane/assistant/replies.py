@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from controlplane.assistant import dialogue
 from controlplane.assistant.model import (
+    SMALL_TALK_VERDICT,
     ConversationState,
     EscalationReason,
     IntentPrediction,
@@ -44,6 +45,12 @@ def decline(turn: Turn, state: ConversationState, max_clarifications: int, score
         return give_up(turn, state, EscalationReason.OUT_OF_SCOPE)
     turn.step("dialogue", "out_of_scope", "decline", score=score)
     return replace(state, clarifications=state.clarifications + 1), Answer(ReplyKind.DECLINE, dialogue.CANNOT)
+
+
+def small_talk(turn: Turn, state: ConversationState, kind: str) -> Served:
+    """Courtesy for courtesy, in fixed words; the conversation stays where it was."""
+    turn.step("dialogue", SMALL_TALK_VERDICT, "answer", kind)
+    return state, Answer(ReplyKind.ANSWER, dialogue.SMALL_TALK[kind])
 
 
 def refuse_injection(turn: Turn, state: ConversationState, reason: str) -> Served:

@@ -76,7 +76,7 @@ def rule_routes(text: str) -> tuple[SafetyRoute, ...]:
 def screen(
     text: str, prediction: IntentPrediction, sensitive_mass: float = SENSITIVE_MASS, rules_only: bool = False
 ) -> SafetyVerdict:
-    """Judges one message. `rules_only` is for answers to our own question, where a probability says nothing."""
+    """Judges one message. `rules_only` is for answers to our own question and mere courtesies, where a probability says nothing."""
     by_rule = rule_routes(text)
     masses = {intent: prediction.probabilities.get(intent, 0.0) for intent in SENSITIVE_INTENTS}
     mass = sum(masses.values())

@@ -23,10 +23,12 @@ _DEBT = (
 )
 _ROADS = r"(?:road|street|lane|house|drive|avenue|yard|close|st|rd|ave|place)"
 _LEGAL = (
-    rf"\blawyers?\b(?! {_ROADS}\b)|\bsolicitors?\b|\battorneys?\b|\bbarristers?\b|\blaw ?suits?\b|\blitigat\w*"
+    rf"\b(?:lawyers?|solicitors?|attorneys?|barristers?)\b(?! {_ROADS}\b)|\blaw ?suits?\b|\blitigat\w*"
     r"|\bsubpoena\w*|\bsummons\b|\blaw firms?\b|\blegal (?:aid|counsel|representation)\b",
     r"\b(?:will|to|shall|could|can|should|would|might|may|going to) sue\b|\bsuing\b|\bsued\b|\bclass action\b"
     r"|\bpress(?:ing)? charges\b|\bcriminal charges\b",
+    r"\bsmall claims\b|\b(?:before|in front of) (?:a|the) judge\b|\b(?:broke|broken|breaking) (?:\w+ ){0,3}(?:contract"
+    r"|agreement)\b|\bhold (?:you|the bank|them|your \w+) (?:\w+ )?(?:responsible|accountable)\b",
     r"\blegal(?:ly)? (?:action|steps|advice|department|team|proceedings|claims?|disputes?|matters?|notice|rights?"
     r"|letter|responsib\w+|bound|binding|obligat\w+|threat\w*|fees|recourse|remed\w+|documents?|demand)\b"
     r"|\btake (?:this|it|you|them) (?:further|to court|legal)\b",
@@ -62,7 +64,7 @@ _LEGAL = (
     r"|compensation))|$| \.)",
     r"\bcomplaints? (?:procedures?|department|team|process|against|about (?:you|your|the bank|how|one|an|a member)"
     r"|handling|to (?:the|your))\b|\bclaims? against (?:you|your|ur|the|this) (?:company|business|organi[sz]ation"
-    r"|bank)\b|\bi (?:want|wish|would like|need|have) to complain\b|\bcomplain(?:ing)? (?:about|against|to) (?:you"
+    r"|bank)\b|\bi (?:want|wish|would like|need|have) to complain\b(?! less)|\bcomplain(?:ing)? (?:about|against|to) (?:you"
     r"|your|the (?:bank|regulator|company|manager|staff|way|service)|a member|an employee)\b",
     r"\bprobate\b|\bexecutor\w*|\bexecutrix\b|\bpower of attorney\b|\bpassed away\b|\bdeceased\b|\blate (?:husband"
     r"|wife|mother|father|mum|mom|dad|partner|parents?|brother|sister|son|daughter|aunt|uncle|grand\w+) (?:s |had"
@@ -70,10 +72,11 @@ _LEGAL = (
     r"|\bdeath certificate\b",
     r"\b(?:mother|father|husband|wife|mum|mom|dad|partner|parents?|brother|sister|son|daughter|aunt|uncle"
     r"|grand(?:mother|father|ma|pa)|spouse)(?: \w+){0,2} died\b"
-    r"|(?<!battery )(?<!phone )(?<!car )(?<!laptop )(?<!it )\bdied (?:last|this|on|in|recently|yesterday)\b",
+    r"|(?<!battery )(?<!phone )(?<!car )(?<!laptop )(?<!it )(?<!card )(?<!app )(?<!machine )(?<!reader )(?<!terminal )"
+    r"(?<!computer )(?<!tablet )\bdied (?:last|this|on|in|recently|yesterday)\b",
     r"\b(?:claim|want|demand|demanding|seek|seeking|owed?|claiming|sue|entitled to|expect)(?: \w+){0,2} (?:damages"
-    r"|redress)\b|\b(?:claim|demand|seek|sue for|owed|entitled to)(?:ing)? (?:full |financial "
-    r"|some )?compensation\b|\bfor damages\b|\b(?:punitive|statutory|actual) damages\b|\bcompensat(?:e|ed) (?:me"
+    r"|redress)\b|\b(?:claim|demand|seek|sue for|owed|entitled to|expect|want)(?:ing)? (?:full |financial "
+    r"|some )?compensation\b(?! scheme)|\bfor damages\b|\b(?:punitive|statutory|actual) damages\b|\bcompensat(?:e|ed) (?:me"
     r"|us|for)\b",
 )
 _FINANCIAL_DISPUTE = (

@@ -151,6 +151,16 @@ _SUFFERED = (
     r"|\bcontrols? (?:all )?(?:my|the|our) (?:money|account|finances|bank)\b|\b(?:he|she|they|husband|wife|partner"
     "|ex|son|daughter|boyfriend|girlfriend|carer|mother|father|brother|sister) will not let me (?:have|use|see"
     r"|access) my (?:own )?(?:money|account|card)\b",
+    r"\b(?:husband|wife|partner|ex|boyfriend|girlfriend|son|daughter|stepson|carer|he|she)\b(?: [^ .]{1,40}){0,10} (?:will"
+    r"|does|would) not (?:let|allow) me (?:to )?(?:buy|spend|leave|work|eat|go out|have|see|use|keep)\b",
+    r"\b(?:he|she|ex|husband|wife|partner|boyfriend|girlfriend) (?:is |keeps )?(?:watching|monitoring|tracking|checking)"
+    r" (?:every|all|each|everything)\b|\b(?:i am|i was|feel|feeling) (?:so |very |really )?(?:frightened|terrified"
+    r"|threatened)\b(?! (?:of|that|to) )|\b(?:comments?|remarks?) (?:about|on) my (?:body|breasts?|legs|looks|skin|chest|weight|figure)\b"
+    r"|\btouch(?:ed|es|ing) (?:me|my (?:daughters?|sons?|child\w*|kids?|wife|mother|legs?|body))\b|\bn word\b"
+    r"|\bfind (?:out )?where (?:you|u) (?:live|work)\b"
+    r"|\b(?:post|publish|share"
+    r"|leak|send|show|upload)(?: (?:my|our|the|those))? (?:private|intimate|naked|nude) (?:pictures?|photos?|pics"
+    r"|videos?|images?)\b",
     r"\b(?:keeps?|kept|continu\w+|constantly|repeatedly|non ?stop|always|still|relentlessly) (?:calling|texting"
     "|following|messaging|contacting|phoning|ringing|e ?mailing|bothering|hounding|watching|calls?|are calling"
     r"|call) (?:me|us|my|at|over|every|and|all|day|night)\b|\b(?:will not|would not|not|refuse to"

@@ -25,19 +25,34 @@ _NOT_WANTED = "".join(
 )
 _NOT_MEANT = "".join(
     f"(?<!\\b{words} {article})"
-    for words in ("as", "be", "like", "being", "by", "bot or", "robot or", "ai or", "machine or", "computer or")
+    for words in (
+        "as a sales",
+        "am a sales",
+        "as a service",
+        "as a field",
+        "as",
+        "be",
+        "like",
+        "being",
+        "by",
+        "bot or",
+        "robot or",
+        "ai or",
+        "machine or",
+        "computer or",
+    )
     for article in ("", "a ", "an ", "the ", "another ")
 ) + "".join(f"(?<!\\b{whose} )" for whose in ("my", "his", "her", "their"))
 _PERSON = (
     "(?:(?:an?|the|some|your|my|one of (?:your|the)|another|any|with|other) )?(?:(?:real|actual|live|living"
     "|proper|different|senior|human|fucking|damn|goddamn|bloody|"
     "qualified|trained|competent|physical|breathing|flesh and blood|higher|customer|support|service|bank|damned"
-    "|free|available|nice|online|manual|virtual|personal) ){0,12}"
+    "|free|available|nice|online|manual|virtual|personal|real life|sales|branch|front desk|help ?desk|phone) ){0,12}"
     "(?:person|persons|people|somebody|someone|some one|some body|anyone|any one|anybody|any body|staff"
     "|employees?|colleagues?|managers?|supervisors?|advis[eo]rs?|clerks?|tellers?"
     "|assistants?|asis+tants?|specialists?|team|member of (?:staff|the team|your team)|staff member|team member"
     "|man|woman|guy|lady|human|humans|human being|agents?|representatives?|operators?|reps?|consultants?"
-    "|individual|officer"
+    "|individual|officer|bankers?|associates?|boss|superior"
     r"|in charge)"
 )
 _SERVICE = (
@@ -69,7 +84,10 @@ AGENT_RULES = (
     "|branch) (?:yesterday|last)))",
     r"\b(?:connect|transfer|put|pass|hand|forward|escalate|direct|redirect|udirect|refer|route|switch|send|patch"
     "|link|take|bring) (?:to )?(?:me|us|my (?:call|case|chat)|this|it) (?:over |through |on |onto |back "
-    rf"|straight |directly ){{0,12}}(?:(?:to|with|through to|onto|on to) )?{_PERSON}\b",
+    rf"|straight |directly ){{0,12}}(?:(?:(?:to|with|through to|onto|on to) )?{_PERSON}|(?:to|with|onto|on to) {_SERVICE}"
+    r"|(?:(?:to|with) )?who ?ever is (?:in charge|responsible|there|available))\b",
+    rf"\bflesh and blood\b|\b(?:until|till|unless) {_PERSON} (?:\w+ )?(?:answers?|replies|responds|joins|comes|takes over"
+    r"|picks up|is (?:here|there|on))\b",
     r"\bstop (?:the|this|with the) (?:\w+ )?(?:chat ?)?(?:bots?|robots?)\b|\bput me through\b|\b(?:call|ring"
     r"|phone) me (?:back|please|now|asap|urgently|today)\b|\b(?:arrange|request|schedule|want|need|like|have"
     r"|book) (?:a |an )?(?:call ?back|phone call|call from)\b|\bescalate (?:this|it|my|the)\b",
@@ -109,13 +127,13 @@ AGENT_RULES = (
     "|assistant|asisstant|customer (?:service|support|care|assistance)|help desk|operator|colleague|live chat"
     r"|live support|rep)(?: please| pls| plz| now| asap| thanks| thank you){0,12}(?: \.){0,12}$",
     r"\bis there (?:an?|any|some)? ?(?:\w+ )?(?:person|human|someone|somebody|anyone|anybody"
-    r"|one)(?: \w+){0,3} (?:talk|chat|speak|call|phone|ring)\b|\bwho (?:can|do|should|could) i (?:talk|speak"
+    r"|one)(?: \w+){0,3} (?:talk|chat|speak|call|phone|ring)\b|\bwho (?:\w+ ){0,3}(?:can|do|should|could) i (?:\w+ )?(?:talk|speak"
     r"|chat) (?:to|with)\b|\b(?:one of )?your (?:people|colleagues|staff|advis[eo]rs) (?:ring|call|phone"
     r"|contact) me\b",
     r"\bout of (?:this|the|that) (?:\w+ )?(?:bot|robot|chat ?bot|menu)\b|^(?:please )?(?:call me|escalate|callback"
     r"|call back)(?: please| now| back){0,12}(?: \.){0,12}$",
     r"\b(?:in person|face to face) (?:with|to) (?:a|an|some)|\bhuman (?:help|assistance|support|contact|touch"
-    r"|interaction|being|operator|agent|please|now|advisor)\b|\bperson please\b|\bspeak to (?:the )?(?:manager"
+    r"|interaction|being|operator|agent|please|now|advisor)\b|\bperson please\b|\bspeak to (?:the |your )?(?:manager"
     r"|boss|head|ceo|complaints|fraud)\b",
     r"\b(?:your|the|a|an) (?:manager|supervisor|superior|boss) (?:please|now|immediately|asap)\b|\b(?:manager"
     r"|supervisor)(?: \w+)? please\b|\bi (?:want|need|would like|have|wish) to (?:speak|talk|chat)(?: to"

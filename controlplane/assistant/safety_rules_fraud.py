@@ -90,7 +90,7 @@ FRAUD_RULES = (
     r"\bhack(?:ed|ers?|ing)?\b|\bcompromised\b|\bbreached\b|\bskimm(?:ed|er|ing)\b|\bcloned?\b|\bcloning\b"
     r"|\bhijack\w*|\bsim swap\w*|\bmalware\b|\baccount takeover\b|\btook over my (?:account|phone|number|e ?mail)",
     r"\bun ?author?i[sz](?:ed|d)\b|\bnon authori[sz]ed\b|\bunrecogni[sz](?:ed|able)\b",
-    r"\bwithout (?:\w+ ){0,2}(?:permission|consent|knowledge|approval|authori[sz]\w+|ok|okay|say so|knowing"
+    r"\bwithout (?:\w+ ){0,2}(?:permission|consent|knowledge|approval|authori[sz]\w+|ok|okay|say so|asking|knowing"
     r"|me knowing|my knowing|asking me|signature)\b",
     # "a payment (that) I did not make", "purchases I never made", "not done by me", "the app says I withdrew cash but I did not"
     rf"\b{_TX}\b{gap(8)}{_I}{_MAYBE}(?: \w+){{0,3}} {_DID_NOT}{_MAYBE} (?:think |believe |know |want |intend "
@@ -205,7 +205,25 @@ FRAUD_RULES = (
     r"\b(?:duplicate|copy|clone|copies) of (?:my|the) (?:\w+ )?card\b(?! (?:statement"
     rf"|agreement))(?: \w+){{0,8}} (?:used|{_TX}|some ?one|some ?body)|\b(?:some ?one|some ?body"
     r"|they)(?: \w+){0,3} (?:duplicate|copy|clone)(?: of)? (?:my )?card\b",
+    # used where its owner was not, or by nobody who may
+    rf"\b(?:cards?|phone)\b{gap(4)}(?:in|on|with) (?:my (?:wallet|purse|pocket|bag|hand|drawer|possession)|me)\b"
+    rf"{gap(8, True)}(?:was|been|being|got|is) (?:\w+ )?(?:used|charged|swiped)\b",
+    rf"\b{_TX}\b{gap(8)}i (?:know nothing|do not know anything|have no knowledge) (?:about|of)\b"
+    rf"|\b{_SPENT}\b{gap(6, True)}i never (?:gamble|travel|shop|subscribe|order|play|drink|smoke)\b",
+    r"\bwho (?:took|withdrew|spent|used|moved|pulled)(?: \w+){0,3} (?:cash|money|funds|card|savings)\b",
+    rf"\b(?:account|savings|they|he|she|{_SOMEBODY})(?: \w+){{0,3}} (?:cleaned|wiped|emptied|drained|cleared)"
+    r"(?: out)?(?<!not cleared)(?: (?:everything|all|me|my \w+)| by|(?= \.|$))",
+    r"\b(?:log ?in|logon|sign ?in|access)(?: \w+){0,2} (?:alerts?|attempts?|notifications?|from|in)\b(?: \w+){0,6}"
+    r" (?:(?:country|city|place|town|state) i (?:am|was|have) (?:not|never)|i (?:am|was) not (?:in|at|there))\b",
     # being deceived
+    r"\bturned out (?:\w+ )?to be (?:\w+ )?(?:fake|false|a lie|lies|not real|nobody|after (?:my|our) \w+)\b"
+    r"|\b(?:landlord|seller|shop|store|company|website|flat|apartment|house|charity|agency|broker|firm|person|trader"
+    rf"|platform|villa|dealer|breeder)\b{gap(9)}(?:(?:does|do|did) not (?:even |really |actually )?exist"
+    r"|never (?:even )?existed|is not real|vanished|disappeared)\b(?! (?:from|on|in|when))",
+    r"\b(?:sent|paid|wired|transferred|gave|invested)\b(?: [^ .]{1,40}){0,14} (?:(?:he|she|they|it|and) "
+    r"(?:is|are|has|have)? ?(?:now )?(?:gone|vanished|disappeared|blocked me)|now (?:gone|vanished))\b"
+    r"(?! (?:from|through|out|to|in|on))"
+    r"|\bpromis(?:ed|ing|es) to (?:double|triple|multiply)\b|\bguaranteed (?:returns?|profits?)\b",
     r"\b(?:tricked|conned|duped|fooled|deceived|cheated|hoodwinked|ripped (?:me |us )?off|rip off|catfish\w*"
     r"|bait and switch|mislead|misled|lied to)\b|\bponzi\b|\bpyramid scheme\b",
     r"\b(?:fake|bogus|false|phony|phoney|sham) (?:\w+ )?(?:website|site|shop|page|calls?|texts?|sms|e ?mails?"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite
+from math import ceil, isfinite, log, log1p
 
 from controlplane.core.model import Verdict
 
@@ -248,7 +248,7 @@ def _reason(criterion: Criterion, figure: Figure, verdict: Verdict) -> str:
         if not figure.n and criterion.comparison is Comparison.NOT_WORSE:
             return "the accepted release has no run on the same rows with the same seed: evaluate it there first"
         if not figure.n:
-            return "nothing was measured: no row of the data set asks for it"
+            return f"nothing was measured: there are no {EVALUATION_METRICS[criterion.metric].of} in it"
         if not figure.measured:
             return f"{figure.n} units give no interval"
         return f"{figure.n} units, at least {criterion.min_n} are needed"
@@ -265,7 +265,17 @@ def _reason(criterion: Criterion, figure: Figure, verdict: Verdict) -> str:
         Verdict.INCONCLUSIVE: "across the line; more rows would tell:",
     }
     ends = f"[{_number(figure.low)}, {_number(figure.high)}]"
-    return f"{_number(figure.estimate)} {ends} is {where[verdict]} {words[criterion.comparison]}"
+    needed = _least_rows(criterion, figure) if verdict is Verdict.INCONCLUSIVE else 0
+    hint = f" (with fewer than {needed:,} no share can be shown to keep it)" if figure.n < needed else ""
+    return f"{_number(figure.estimate)} {ends} is {where[verdict]} {words[criterion.comparison]}{hint}"
+
+
+def _least_rows(criterion: Criterion, figure: Figure) -> int:
+    """Rows that an exact interval needs to lie within a line even if every one of them is good; 0 for other figures."""
+    room = criterion.line if criterion.comparison is Comparison.AT_MOST else 1.0 - criterion.line
+    if figure.method != "Clopper-Pearson" or criterion.comparison is Comparison.NOT_WORSE or not 0.0 < room < 1.0:
+        return 0
+    return ceil(log((1.0 - criterion.confidence) / 2.0) / log1p(-room))
 
 
 def _number(value: float | None) -> str:

@@ -173,6 +173,12 @@ class _Reader:
             self.problem((*path, "limit"), f"{item.limit} is no share", "write a number from 0 to 1")
         elif item.limit < 0:
             self.problem((*path, "limit"), f"{item.limit} is negative", f"write a positive number ({metric.unit})")
+        elif metric.unit == "share" and item.limit == (1.0 if metric.better == HIGHER else 0.0):
+            self.problem(
+                (*path, "limit"),
+                f"no number of rows can show {item.metric} {item.comparison} {item.limit:g}",
+                f"write {'0.99' if metric.better == HIGHER else '0.01'} or another share that an interval can keep",
+            )
         if item.margin is not None:
             self.problem((*path, "margin"), "belongs to not_worse", 'write limit, or comparison = "not_worse"')
 

@@ -14,17 +14,22 @@ A row is a JSON object:
     origin            where the row comes from: authored, file, incident:ID, conversation:ID
     note              who labelled it, or anything a reader should know
 
-Rules: a row says only what is known; a metric counts the rows that ask for it. Unknown keys are refused, so that a misspelt
-expectation is not silently no expectation.
+Rules
+- A row says only what is known; a metric counts the rows that ask for it. Unknown keys are refused, so that a misspelt expectation is not
+  silently no expectation.
+- Personal data is masked when a row is made, before anything of it is stored; masking twice changes nothing more. A fact that masking would
+  change is refused instead: answers are compared with `[phone]` and its like, and a fact must say what it is compared with.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.core.audit import canonical, sha256_text
+from controlplane.core.masking import mask
 
 KEYS = (
     *("id", "text", "turns", "expected_intent", "mandatory_route", "facts", "goal"),
@@ -98,6 +103,7 @@ def case_of(row: Mapping[str, Any], place: str = "row", origin: str = "authored"
     unknown = sorted(set(row) - set(KEYS))
     if unknown:
         raise CaseError(f"{place}: unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")
+    _need_whole_text(row, place)
     draft = Case(
         id="",
         turns=_turns(row, place),
@@ -108,7 +114,7 @@ def case_of(row: Mapping[str, Any], place: str = "row", origin: str = "authored"
         out_of_scope=_flag(row.get("out_of_scope", False), place),
         slices=_slices(row.get("slices"), place),
         origin=_text(row, "origin", place) or origin,
-        note=_text(row, "note", place) or "",
+        note=mask(_text(row, "note", place) or ""),
     )
     given = row.get("id")
     if given is not None and (not isinstance(given, str | int) or isinstance(given, bool) or str(given) == ""):
@@ -145,7 +151,16 @@ def _turns(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
         raise CaseError(f"{place}: {'text' if 'text' in row else 'turns'} must be text that is not empty")
     if any(len(item) > MAX_TEXT for item in raw):
         raise CaseError(f"{place}: a message has more than {MAX_TEXT:,} characters: cut it")
-    return tuple(raw)
+    return tuple(mask(item) for item in raw)
+
+
+def _need_whole_text(row: Mapping[str, Any], place: str) -> None:
+    try:
+        json.dumps(dict(row), ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise CaseError(
+            f"{place}: a text has half a character (a lone surrogate): write the row as UTF-8 again"
+        ) from None
 
 
 def _text(row: Mapping[str, Any], key: str, place: str) -> str | None:
@@ -171,7 +186,14 @@ def _facts(value: object, place: str) -> tuple[tuple[str, ...], ...]:
         raise CaseError(
             f'{place}: facts must be texts or lists of alternatives, such as ["£12", ["2 days", "two days"]]'
         )
-    return tuple(tuple(item) for item in items)
+    facts = tuple(tuple(str(text) for text in item) for item in items)
+    for said in (text for item in facts for text in item):
+        shown = mask(said)
+        if shown != said:
+            raise CaseError(
+                f"{place}: facts hold {shown}, which is masked before it is stored: write {shown!r}, as the logs show it"
+            )
+    return facts
 
 
 def _goal(value: object, place: str) -> Goal | None:
@@ -189,8 +211,8 @@ def _goal(value: object, place: str) -> Goal | None:
             raise CaseError(form)
         if not (item[1] is None or isinstance(item[1], str)):
             raise CaseError(form)
-        pairs.append((item[0], item[1]))
-    return Goal(tuple(pairs), address)
+        pairs.append((item[0], None if item[1] is None else mask(item[1])))
+    return Goal(tuple(pairs), None if address is None else mask(address))
 
 
 def _slices(value: object, place: str) -> dict[str, str]:
@@ -200,4 +222,4 @@ def _slices(value: object, place: str) -> dict[str, str]:
         raise CaseError(f"{place}: slices must name texts under {', '.join(SLICE_KEYS)}")
     if not all(isinstance(item, str) and item for item in value.values()):
         raise CaseError(f"{place}: every slice value must be a text that is not empty")
-    return {key: str(value[key]) for key in SLICE_KEYS if key in value}
+    return {key: mask(str(value[key])) for key in SLICE_KEYS if key in value}

@@ -9,17 +9,19 @@ A difference is counted so that more is better, whatever the metric.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from controlplane.core.acceptance import Figure
 
 RESAMPLES = 2000
 STEPS = 60
+DRAWN_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,18 @@ def paired_mean(
     ahead, behind = int((gaps > 0).sum()), int((gaps < 0).sum())
     if len(gaps) < 2:
         return PairedDifference(Figure(0), ahead, behind, None)
-    draws = np.random.default_rng(seed).integers(0, len(gaps), (RESAMPLES, len(gaps)))
+    again = np.concatenate([gaps[draws].mean(axis=1) for draws in resamples(len(gaps), RESAMPLES, seed)])
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(gaps[draws].mean(axis=1), [tail, 1.0 - tail])
+    low, high = np.quantile(again, [tail, 1.0 - tail])
     figure = Figure(len(gaps), float(gaps.mean()), float(low), float(high), "paired bootstrap")
     return PairedDifference(figure, ahead, behind, None)
+
+
+def resamples(n: int, count: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows drawn with replacement, `count` times `n` of them, in parts of at most some 32 MB; the parts change nothing of what is drawn."""
+    random, most = np.random.default_rng(seed), max(1, DRAWN_AT_ONCE // n)
+    for start in range(0, count, most):
+        yield random.integers(0, n, (min(most, count - start), n))
 
 
 def mcnemar(ahead: int, behind: int) -> float:

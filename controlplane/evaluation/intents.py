@@ -28,6 +28,7 @@ SMALLEST_MASS = 0.01
 OVER_ROUTING = 0.03
 WARM_UP = 20
 RELIABILITY_BINS = 15
+NO_KNOWN_INTENT = "the test file has no row of a known intent: give one that does"
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -73,7 +74,7 @@ def sensitive_threshold(trained: intent.Trained, sensitive: Collection[str]) -> 
 
     Low enough to find every sensitive row, but not so low that more than 3 % of the other rows are routed; within [.01, .05].
     """
-    _check_sensitive(trained.model, sensitive)
+    _check_sensitive(trained.model.labels, sensitive)
     places = [place for place, label in enumerate(trained.model.labels) if label in sensitive]
     mass = trained.model.calibration.probabilities(trained.scores)[:, places].sum(axis=1)
     own = np.isin(trained.truth, places)
@@ -93,13 +94,7 @@ def measure(
 ) -> Measured:
     """Classifies each row alone. A label that is neither known nor `oos_label` is an `IntentEvaluationError`."""
     place = {label: position for position, label in enumerate(model.labels)}
-    unknown = sorted({row.label for row in rows} - set(place) - {oos_label})
-    if unknown:
-        raise IntentEvaluationError(
-            f"test labels that training lacks: {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}: "
-            "add training rows, or name the label of out-of-scope rows with --oos-label"
-        )
-    _check_sensitive(model, sensitive)
+    check_labels(model.labels, {row.label for row in rows}, oos_label, sensitive)
     sums = [place[label] for label in sorted(sensitive)]
     raw = Calibration(1.0, 1.0)
     for row in rows[:WARM_UP]:
@@ -140,19 +135,32 @@ def measure(
     )
 
 
-def _check_sensitive(model: IntentModel, sensitive: Collection[str]) -> None:
-    unknown = sorted(set(sensitive) - set(model.labels))
+def check_labels(
+    known: Collection[str], tested: Collection[str], oos_label: str | None, sensitive: Collection[str]
+) -> None:
+    """Raises `IntentEvaluationError` for a tested or sensitive label that is not `known`, or a test of none; asked before a long training too."""
+    unknown = sorted(set(tested) - set(known) - {oos_label})
     if unknown:
         raise IntentEvaluationError(
-            f"--sensitive {', '.join(unknown)}: no such label; there are {', '.join(model.labels)}"
+            f"test labels that training lacks: {', '.join(unknown[:5])}{', ...' if len(unknown) > 5 else ''}: "
+            "add training rows, or name the label of out-of-scope rows with --oos-label"
         )
+    if not set(tested) & set(known):
+        raise IntentEvaluationError(NO_KNOWN_INTENT)
+    _check_sensitive(known, sensitive)
+
+
+def _check_sensitive(known: Collection[str], sensitive: Collection[str]) -> None:
+    unknown = sorted(set(sensitive) - set(known))
+    if unknown:
+        raise IntentEvaluationError(f"--sensitive {', '.join(unknown)}: no such label; there are {', '.join(known)}")
 
 
 def figures(measured: Measured, automation: float, mass: float | None) -> dict[str, Any]:
     """All figures of one test; `automation` and `mass` are thresholds chosen before. Keys are the command's."""
     inside = measured.inside
     if not inside.any():
-        raise IntentEvaluationError("the test file has no row of a known intent: give one that does")
+        raise IntentEvaluationError(NO_KNOWN_INTENT)
     right, confidence = measured.right[inside], measured.confidence[inside]
     raw_right = (measured.raw_predicted == measured.truth)[inside]
     above = confidence >= automation

@@ -71,7 +71,7 @@ def read_labelled_answers(
             continue
         if not answer.strip():
             raise LabelledFileError(
-                f"{path.name}, row {row}: column {answer_column!r} is empty: an answer without words cannot be judged"
+                f"{path.name}, row {row}: column {answer_column!r} is empty: an answer without words cannot be judged, remove the row"
             )
         contexts.append(context)
         answers.append(answer)

@@ -20,7 +20,7 @@ from scipy import stats
 
 from controlplane.core.acceptance import EVALUATION_METRICS, NOTHING, Figure
 from controlplane.core.estimates import clopper_pearson
-from controlplane.evaluation.compare import PairedDifference, paired_mean, paired_rate
+from controlplane.evaluation.compare import PairedDifference, paired_mean, paired_rate, resamples
 from controlplane.evaluation.runner import Outcome
 
 BINS = 15
@@ -63,11 +63,13 @@ def figure(
     match metric:
         case "hallucination_rate_corrected":
             seen = flags("hallucination_rate", outcomes)
-            return NOTHING if correct is None or not seen else correct(sum(seen), len(seen), confidence)
+            return NOTHING if correct is None or not seen else _fitting(correct(sum(seen), len(seen), confidence))
         case "calibration_error":
             return calibration_error(*calibration_pairs(outcomes), confidence, seed)
         case "error_rate":
-            turns = sum(len(outcome.latencies) for outcome in outcomes)
+            turns = sum(
+                max(len(outcome.latencies), outcome.errors) for outcome in outcomes
+            )  # no time taken: a turn still
             return _rate(sum(outcome.errors for outcome in outcomes), turns, confidence)
         case "latency_p50" | "latency_p95":
             values = [value for outcome in outcomes for value in outcome.latencies]
@@ -75,6 +77,16 @@ def figure(
         case "cost_per_conversation":
             return mean([outcome.cost for outcome in outcomes if outcome.cost is not None], confidence, seed)
     raise KeyError(metric)
+
+
+def _fitting(found: Figure) -> Figure:
+    """A corrected figure, without its interval where that was cut to nothing: its width says no longer how little is known.
+
+    It happens where fewer (or more) answers are flagged than the detector's own error explains: its calibration is of other answers than these.
+    """
+    if found.low is None or found.high is None or found.low < found.high:
+        return found
+    return Figure(found.n, found.estimate, None, None, "none: the detector's calibration does not fit these answers")
 
 
 def figures(
@@ -146,9 +158,9 @@ def mean(values: Sequence[float], confidence: float, seed: int) -> Figure:
     if len(values) < 2:
         return NOTHING
     array = np.asarray(values, dtype=float)
-    draws = np.random.default_rng(seed).integers(0, len(array), (RESAMPLES, len(array)))
+    again = np.concatenate([array[draws].mean(axis=1) for draws in resamples(len(array), RESAMPLES, seed)])
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(array[draws].mean(axis=1), [tail, 1.0 - tail])
+    low, high = np.quantile(again, [tail, 1.0 - tail])
     return Figure(len(array), float(array.mean()), float(low), float(high), "bootstrap")
 
 
@@ -176,8 +188,8 @@ def calibration_error(confidence: FloatArray, right: FloatArray, level: float, s
     if n < 2:
         return NOTHING
     estimate = expected_calibration_error(confidence, right)
-    draws = np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
-    again = np.array([expected_calibration_error(confidence[draw], right[draw]) for draw in draws])
+    parts = resamples(n, RESAMPLES, seed)
+    again = np.array([expected_calibration_error(confidence[draw], right[draw]) for draws in parts for draw in draws])
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(again, [tail, 1.0 - tail])
     return Figure(n, estimate, max(0.0, 2 * estimate - float(high)), max(0.0, 2 * estimate - float(low)), "bootstrap")

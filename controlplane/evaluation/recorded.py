@@ -1,8 +1,9 @@
 """Outcomes of an assistant that we cannot run: from the interaction records of what it answered to the rows of a data set.
 
-The records are the flat ones of docs/reference/records.md; `conversation_id` is the row's id. A row without a record counts as failed
-wherever it asks for something: whoever leaves out the hard rows must not look better. Of a `goal` the operations that a record's `extra`
-names under `operations` ([[kind, detail], ...]) are compared; without that key the goal is unknown and the row is not counted as resolved.
+The records are the flat ones of docs/reference/records.md; `conversation_id` is the row's id. A row without a record counts as failed in
+every rate: whoever leaves out the hard rows must not look better. Of a `goal` the operations that a record's `extra` names under `operations`
+([[kind, detail], ...]) are compared, and the last `address` there where the goal has one; without those keys the goal is unknown and the row
+is not counted as resolved.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from controlplane.core.masking import mask
 from controlplane.evaluation.cases import NO_ROUTE, Case, CaseError
-from controlplane.evaluation.runner import Judges, Outcome, says, what_is_wrong
+from controlplane.evaluation.runner import Judges, Outcome, all_said, what_is_wrong
 
 Record = Mapping[str, Any]
 NUMBERS = ("turn", "intent_conf", "latency_ms", "cost_usd")
@@ -42,6 +44,13 @@ def check_records(cases: Sequence[Case], records: Sequence[Record]) -> None:
     for record in (record for found in turns.values() for record in found):
         for key in NUMBERS:
             _number(record, key)
+        _operations(record)
+    for key, found in turns.items():
+        numbers = [_number(record, "turn") for record in found if record.get("turn") not in (None, "")]
+        if len(set(numbers)) < len(numbers):
+            raise CaseError(
+                f"records of {key}: a turn stands there twice: keep the record of the answer that was given"
+            )
 
 
 def _by_row(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -68,8 +77,13 @@ def _outcome(case: Case, turns: Sequence[Record], judges: Judges) -> Outcome:
             slices=slices,
             intent_correct=None if case.expected_intent is None else False,
             resolved=None if case.goal is None and not case.facts else False,
+            hallucinated=True,
+            toxic=None if judges.toxic is None else True,
             misrouted=True if case.must_reach_person else None,
+            over_routed=True if case.mandatory_route == NO_ROUTE else None,
             rejected=False if case.out_of_scope else None,
+            escalated=True,
+            errors=1,
             wrong=(NO_RECORD,),
         )
     first = turns[0]
@@ -103,17 +117,30 @@ def _resolved(case: Case, turns: Sequence[Record], said: Sequence[str]) -> bool 
     if case.goal is None and not case.facts:
         return None
     if case.goal is not None:
-        extra = [_extra(record) for record in turns]
-        named = [value["operations"] for value in extra if isinstance(value.get("operations"), list)]
-        done = [tuple(item) for value in named for item in value if isinstance(item, list) and len(item) == 2]
+        named = [found for record in turns if (found := _operations(record)) is not None]
+        done = [item for found in named for item in found]
         wanted = case.goal.operations
         same = len(done) == len(wanted) and all(
             have[0] == kind and detail in (None, have[1]) for have, (kind, detail) in zip(done, wanted, strict=True)
         )
         if not named or not same:
             return False
-    text = " ".join(said)
-    return all(any(says(text, fact) for fact in item) for item in case.facts)
+        addresses = [str(value["address"]) for record in turns if (value := _extra(record)).get("address") is not None]
+        if case.goal.address is not None and mask(addresses[-1] if addresses else "") != case.goal.address:
+            return False
+    return all_said(" ".join(said), case)
+
+
+def _operations(record: Record) -> list[tuple[str, str]] | None:
+    """What a record says was done at the bank; None where it says nothing of it. Raises CaseError for what cannot be read as such."""
+    raw = _extra(record).get("operations")
+    if raw is None:
+        return None
+    if not isinstance(raw, list) or not all(isinstance(item, list) and len(item) == 2 for item in raw):
+        raise CaseError(
+            f'record of {record.get("conversation_id")}: operations {raw!r} must be pairs, such as [["block_card", "debit"]]'
+        )
+    return [(str(kind), mask(str(detail))) for kind, detail in raw]
 
 
 def _extra(record: Record) -> Mapping[str, Any]:
@@ -131,9 +158,14 @@ def _number(record: Record, key: str) -> float | None:
     if value in (None, ""):
         return None
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         raise CaseError(f"record of {record.get('conversation_id')}: {key} {value!r} is no number") from None
+    most = 1.0 if key == "intent_conf" else float("inf")
+    if not isfinite(number) or not 0.0 <= number <= most:
+        bounds = "from 0 to 1" if key == "intent_conf" else "that is finite and not negative"
+        raise CaseError(f"record of {record.get('conversation_id')}: {key} {value!r} must be a number {bounds}")
+    return number
 
 
 def _flag(record: Record, key: str) -> bool:

@@ -62,7 +62,7 @@ def _answer(run: Mapping[str, Any]) -> str:
     data = ", ".join(f"{name}@{version[:12]}" for name, version in sorted(run["datasets"].items()))
     reasons = "".join(f"<li><b>{escape(item['name'])}</b>: {escape(item['reason'])}</li>" for item in open_ones)
     return (
-        f'<p class="soft">Offline evaluation {escape(run["run_id"])}, {escape(str(run["finished_at"])[:19])} UTC</p>'
+        f'<p class="soft">Offline evaluation {escape(run["run_id"])}, {escape(str(run["finished_at"])[:19].replace("T", " "))} UTC</p>'
         f'<section class="card answer {verdict.lower()}"><div><h1>Release {escape(run["release"])} {ANSWERS[verdict]}</h1>'
         f"<p>{_badge(verdict)} &nbsp; {passed} of {passed + len(open_ones)} criteria passed on {run['rows']} rows of {escape(data)}.</p>"
         f"{f'<ul>{reasons}</ul>' if reasons else ''}</div></section>"
@@ -103,7 +103,7 @@ def _comparison(found: Mapping[str, Any] | None) -> str:
         "<th class='number'>rows worse</th><th class='number'>n</th><th class='number'>McNemar p</th></tr>"
     )
     caption = f"Against {found['release']} (run {found['run']}) on the same {found['rows']} rows; more is better."
-    return f"<h2>Compared with the last accepted release</h2><div class='card'>{_table(head, rows, caption)}</div>"
+    return f"<h2>Compared with {escape(found['release'])}</h2><div class='card'>{_table(head, rows, caption)}</div>"
 
 
 def _slices(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
@@ -156,7 +156,14 @@ def _rows(outcomes: Sequence[Outcome], cases: Sequence[Case]) -> str:
 
 
 def _origin(run: Mapping[str, Any]) -> str:
+    source = run.get("source") or {}
     items = {
+        **{
+            f"answers {key}" if key != "answers" else key: value
+            for key, value in source.items()
+            if not isinstance(value, Mapping)
+        },
+        **{f"records {name}": digest for name, digest in sorted((source.get("files") or {}).items())},
         "release hash": run["release_hash"],
         **{f"artefact {name}": value for name, value in sorted(run["artefacts"].items())},
         "criteria": f"{run['criteria_name']} {run['criteria_hash']}",
@@ -202,6 +209,8 @@ def _cell(item: Mapping[str, Any] | None) -> str:
 def _ends(item: Mapping[str, Any]) -> str:
     if item["estimate"] is None:
         return ""
+    if item["low"] is None and item["high"] is None:
+        return "no interval"
     unit = item["unit"]
     low, high = (_value(item[key], unit) if item[key] is not None else "?" for key in ("low", "high"))
     return f"{low.removesuffix(' %').removesuffix(' ms')} to {high}"
@@ -216,7 +225,7 @@ def _value(value: float | None, unit: str) -> str:
         case "ms":
             return f"{value:,.0f} ms" if value >= 10 else f"{value:.2f} ms"
         case _:
-            return f"${value:.3g}"
+            return f"${value:.3g}" if value >= 0.001 or value == 0 else f"${value:.6f}"
 
 
 def _signed(value: float | None, unit: str) -> str:

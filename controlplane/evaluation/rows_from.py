@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.core.masking import mask
-from controlplane.evaluation.cases import NO_ROUTE, Case, CaseError, case_of
+from controlplane.evaluation.cases import KEYS, NO_ROUTE, Case, CaseError, case_of
 
 Row = Mapping[str, Any]
 FILE = "file"
@@ -36,6 +36,13 @@ def cases_of_file(path: Path, columns: Columns, origin: str | None = None) -> li
     where = origin or FILE  # not the file's name: the same rows are the same version wherever they lie
     if columns.text is None and columns.label is None:
         found = list(_own_rows(path))
+        foreign = sorted({key for _, row in found for key in row} - set(KEYS))
+        if foreign and not path.name.removesuffix(".gz").lower().endswith(LINES):
+            known = ", ".join(sorted({key for _, row in found for key in row}))
+            raise CaseError(
+                f"{path}: {', '.join(foreign)} is no key of a row: name the label's with --label-column and the message's with "
+                f"--text-column, one of {known}"
+            )
         if all(set(row) & {"text", "turns"} for _, row in found):
             return [case_of(row, place, where) for place, row in found]
         names = sorted({key for _, row in found for key in row})

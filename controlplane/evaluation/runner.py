@@ -218,8 +218,13 @@ def _resolved(case: Case, dialogue: Sequence[_Exchange], bank: SqliteBank) -> bo
         )
         if not same or (case.goal.address is not None and bank.address_of(user_id) != case.goal.address):
             return False
-    said = " ".join(exchange.reply.answer for exchange in dialogue)
-    return all(any(says(said, fact) for fact in item) for item in case.facts)
+    return all_said(" ".join(exchange.reply.answer for exchange in dialogue), case)
+
+
+def all_said(text: str, case: Case) -> bool:
+    """Whether every fact of the row stands in the answers, as they were given or as they look when they are masked."""
+    forms = (text, mask(text))
+    return all(any(says(form, fact) for fact in item for form in forms) for item in case.facts)
 
 
 def says(text: str, fact: str) -> bool:

@@ -59,11 +59,17 @@ def judge(
     *,
     accepted_before: bool = False,
     correct: measures.Correct | None = None,
+    shown: Baseline | None = None,
 ) -> Judged:
-    """Judge outcomes by criteria. `accepted_before`: whether any release was accepted, so that a missing baseline is missing data."""
+    """Judge outcomes by criteria. `accepted_before`: whether any release was accepted, so that a missing baseline is missing data.
+
+    `shown` takes the baseline's place in the comparison that people read, never in a criterion: whoever could choose what a release is
+    compared with could choose a bad one.
+    """
     has_baseline = baseline is not None or accepted_before
     results = tuple(_judge(item, outcomes, baseline, seed, has_baseline, correct) for item in criteria.criteria)
     verdict = overall(results)
+    compared = shown or baseline
     value: dict[str, Any] = {
         "verdict": verdict.name,
         "rows": len(outcomes),
@@ -73,7 +79,7 @@ def judge(
         },
         "slices": _slices(outcomes, seed),
         "reliability": [asdict(item) for item in measures.reliability(outcomes)],
-        "comparison": None if baseline is None else _comparison(outcomes, baseline, seed),
+        "comparison": None if compared is None else _comparison(outcomes, compared, seed),
         "wrong": [{"id": outcome.id, "why": list(outcome.wrong)} for outcome in outcomes if outcome.wrong],
     }
     return Judged(verdict, results, value)

@@ -122,6 +122,8 @@ def test_a_tampered_artefact_is_not_opened(trained: Trained, tmp_path: Path, nam
 def test_what_is_no_model_is_named(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no model registry at"):
         intent_registry.manifests(tmp_path / "absent")
+    with pytest.raises(ModelFileError, match=r"no model at .*absent: give the folder"):
+        intent_registry.opened(tmp_path / "absent")
     with pytest.raises(ModelFileError, match="holds 0 models"):
         intent_registry.opened(tmp_path)
     folder, _ = intent_registry.register(trained.model, tmp_path, NOW, {})

@@ -216,3 +216,21 @@ def test_every_metric_says_what_it_is() -> None:
         assert metric.better in ("lower", "higher")
         assert metric.unit in ("share", "ms", "usd")
         assert len(metric.text.split()) > 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "comparison", "limit"), [("toxicity_rate", "at_most", 0), ("resolution_rate", "at_least", 1)]
+)
+def test_a_line_that_no_number_of_rows_can_show_is_refused(metric: str, comparison: str, limit: float) -> None:
+    text = f'schema = 1\nname = "n"\nowner = "o"\n[[criteria]]\nmetric = "{metric}"\ncomparison = "{comparison}"\nlimit = {limit}\n'
+    with pytest.raises(CriteriaError, match=f"no number of rows can show {metric}"):
+        parse_criteria(text)
+
+
+def test_an_open_verdict_says_how_many_rows_would_be_needed_at_least() -> None:
+    criterion = Criterion(metric="toxicity_rate", comparison=Comparison.AT_MOST, limit=0.01)
+    for n, hint in ((100, True), (368, False)):
+        high = 1.0 - 0.025 ** (1.0 / n)  # Clopper-Pearson without an event
+        found = judge_criterion(criterion, Figure(n, 0.0, 0.0, high, "Clopper-Pearson"))
+        assert (found.verdict is Verdict.PASS) is not hint
+        assert ("with fewer than 368 no share" in found.reason) is hint

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import mcnemar as oracle
 
+from controlplane.evaluation import compare
 from controlplane.evaluation.compare import mcnemar, paired_mean, paired_rate, tango_interval
 
 
@@ -81,3 +82,11 @@ def test_rows_that_cannot_be_paired_are_refused() -> None:
     with pytest.raises(ValueError, match="same rows"):
         paired_rate([True], [True, False], True, 0.95)
     assert paired_rate([], [], True, 0.95).figure.n == 0
+
+
+def test_drawing_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.random.default_rng(7).integers(0, 37, (100, 37))
+    monkeypatch.setattr(compare, "DRAWN_AT_ONCE", 37 * 9)
+    parts = list(compare.resamples(37, 100, 7))
+    assert len(parts) == 12
+    assert (np.concatenate(parts) == whole).all()

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controlplane.core.masking import mask
 from controlplane.evaluation.cases import Case, CaseError, Goal, case_of
 from controlplane.evaluation.datasets import DataSet, difference, read_text
 from controlplane.evaluation.rows_from import Columns, cases_of_facts, cases_of_file
 from controlplane.evaluation.shipped import shipped_cases
 
 words = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=20).filter(
-    lambda text: text.strip() != ""
+    lambda text: text.strip() != "" and mask(text) == text
 )
 goals = st.builds(Goal, st.lists(st.tuples(words, st.none() | words), max_size=3).map(tuple), st.none() | words)
 
@@ -177,3 +178,39 @@ def test_the_shipped_set_asks_for_everything_and_was_written_apart_from_training
     plain = {case.turns[0].casefold().strip(" .?!") for case in whole.cases}
     assert not plain & {example.text.casefold().strip(" .?!") for example in load_examples(1)}
     assert not plain & {phrase.casefold().strip(" .?!") for need in all_needs() for phrase in need.phrases}
+
+
+def test_personal_data_is_masked_before_a_row_exists_and_the_same_row_again_has_the_same_version(
+    tmp_path: Path,
+) -> None:
+    card, mail = "4111 1111 1111 1111", "jane@example.com"
+    row = {
+        "turns": [f"my card {card} is gone", f"write to {mail}"],
+        "note": f"{mail} called",
+        "goal": {"operations": [["set_address", mail]], "address": f"{mail}, 12 High Street"},
+        "slices": {"topic": mail},
+    }
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    found = DataSet.of(cases_of_file(tmp_path / "rows.jsonl", Columns()))
+    assert card not in found.text
+    assert mail not in found.text
+    assert found.cases[0].turns == ("my card [card] is gone", "write to [email]")
+    (tmp_path / "again.jsonl").write_text(found.text)
+    assert DataSet.of(cases_of_file(tmp_path / "again.jsonl", Columns())).version == found.version
+
+
+def test_a_fact_that_would_be_masked_is_refused_with_what_to_write() -> None:
+    with pytest.raises(CaseError, match=r"row: facts hold call \[phone\].*write 'call \[phone\]'"):
+        case_of({"text": "a", "facts": [["call +44 7700 900123"]]})
+    assert case_of({"text": "a", "facts": ["call [phone]"]}).facts == (("call [phone]",),)
+
+
+def test_half_a_character_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "a \\ud800 b", "id": "r1"}\n')
+    with pytest.raises(CaseError, match=r"rows.jsonl:1: a text has half a character"):
+        cases_of_file(tmp_path / "rows.jsonl", Columns())
+
+
+def test_the_shipped_rows_hold_nothing_that_masking_changes() -> None:
+    for case in shipped_cases():
+        assert all(mask(turn) == turn for turn in case.turns)

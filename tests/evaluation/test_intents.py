@@ -116,6 +116,8 @@ def test_unknown_labels_are_named(trained: Trained) -> None:
         IntentEvaluationError, match="--sensitive fraud: no such label; there are address, card_lost, refund"
     ):
         intents.sensitive_threshold(trained, ["fraud"])
+    with pytest.raises(IntentEvaluationError, match="no row of a known intent"):
+        intents.check_labels(("refund",), ("oos",), "oos", ())
 
 
 def test_the_sensitive_threshold_finds_held_out_rows_within_its_budget(trained: Trained) -> None:

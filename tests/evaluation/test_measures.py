@@ -151,3 +151,12 @@ def test_only_rows_that_both_measured_are_paired() -> None:
 
 def test_the_criterion_of_a_figure_names_its_line() -> None:
     assert Criterion(metric="latency_p95", comparison=CRITERIA.criteria[0].comparison, limit=3.0).line == 3.0
+
+
+@pytest.mark.parametrize(("high", "kept"), [(0.0, False), (0.02, True)])
+def test_a_corrected_interval_that_was_cut_to_nothing_is_none(high: float, kept: bool) -> None:
+    outcomes = [Outcome(str(i), {}, hallucinated=False) for i in range(100)]
+    corrected = Figure(100, 0.0, 0.0, high, "m")
+    found = measures.figure("hallucination_rate_corrected", outcomes, 0.95, 1, lambda *_: corrected)
+    assert found.measured is kept
+    assert found.n == 100

@@ -109,7 +109,7 @@ def test_a_classifier_trained_on_ones_own_texts_is_used(home: Path, tmp_path: Pa
     assert reply["intent"] == "fees"
     missing = say(home, "hello", options=("--classifier", str(tmp_path / "nothing")))
     assert (missing.exit_code, missing.stdout) == (2, "")
-    assert "no manifest" in missing.stderr
+    assert "no model at" in missing.stderr
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -183,6 +183,8 @@ def test_a_model_that_is_down_is_replaced_and_said_so(home: Path) -> None:
         (("--tier", "huge"), "--tier huge"),
         (("--small-model", "s"), "name the large one too"),
         (("--model", "m", "--prices", "no-such-file.json"), "no-such-file.json"),
+        (("--model", "m", "--model-url", "nonsense"), "--model-url nonsense: give an address that begins with http"),
+        (("--classifier", "no-such-folder"), "no model at no-such-folder"),
     ],
 )
 def test_wrong_use_is_said(home: Path, options: tuple[str, ...], said: str) -> None:

@@ -290,9 +290,9 @@ def test_criteria_registered_anew_replace_the_ones_before(ready: tuple[Bench, st
             "UPDATE evaluation_runs SET result = replace(result, 'FAIL', 'PASS'), verdict = 'PASS'",
             "changed after it was recorded",
         ),
-        ("UPDATE evaluation_runs SET release_hash = 'x'", "no finished evaluation"),
-        ("UPDATE evaluation_runs SET finished_at = NULL", "begun and not ended"),
-        ("DELETE FROM evaluation_runs", "no finished evaluation"),
+        ("UPDATE evaluation_runs SET release_hash = 'x'", "changed or taken out"),
+        ("UPDATE evaluation_runs SET finished_at = NULL", "changed or taken out"),
+        ("DELETE FROM evaluation_runs", "changed or taken out"),
         (
             "UPDATE audit SET payload = replace(payload, 'FAIL', 'PASS') WHERE event = 'evaluation_finished'",
             "audit log is broken",

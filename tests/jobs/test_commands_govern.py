@@ -353,6 +353,16 @@ def test_from_a_persons_rollback_to_the_next_release(cli: Cli, open_policy: Path
     }
 
 
+@pytest.mark.parametrize("option", ["--actor", "--reason"])
+def test_nobody_and_nothing_are_no_entries_in_the_record(cli: Cli, option: str) -> None:
+    cli.start()
+    given = {"--actor": "cleo", "--reason": "I looked", option: "  "}
+    said = cli("hold", *(word for pair in given.items() for word in pair), code=2)
+    assert option in said.err
+    assert "must not be empty" in said.err
+    assert cli.json("status")["state"] == "RUNNING"
+
+
 def test_an_unknown_incident_is_refused(cli: Cli) -> None:
     cli.start()
     for event in ("ack", "resolve", "review"):

@@ -178,6 +178,37 @@ def test_bad_input_is_said(data: Path, tmp_path: Path, words: tuple[str, ...], m
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--oos-label", OOS, "--sensitive", "fraud"),
+            "--sensitive fraud: no such label; there are address, card_lost",
+        ),
+        (("--sensitive", "refund"), "test labels that training lacks: "),
+    ],
+)
+def test_wrong_labels_are_said_before_the_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setattr("jobs.assistant_train.fit_file", lambda *_: pytest.fail("trained all the same"))
+    train = write(tmp_path / "train.jsonl", 60, 1)
+    words = ("eval", "intents", "--train", train, "--test", data / "test.jsonl", "--label-column", "topic")
+    result = call(*words, *options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_a_registry_that_is_a_file_is_said_before_the_training(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.assistant_train.fit_file", lambda *_: pytest.fail("trained all the same"))
+    out = data / "test.jsonl"
+    words = ("--data", data / "train.jsonl", "--label-column", "topic")
+    for place in (out, out / "below"):
+        result = call("assistant", "train", *words, "--out", place)
+        assert result.exit_code == 2
+        assert f"{out} is a file, give a folder" in result.stderr.replace("\n", " ")
+
+
 def test_rows_left_out_are_counted(data: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", 60, 1)
     path.write_text(path.read_text(encoding="utf-8") + '{"message": "", "topic": "refund"}\n', encoding="utf-8")
