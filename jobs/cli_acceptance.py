@@ -53,7 +53,10 @@ def eval_run(
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", help="Run or release to show beside it; criteria always compare with the last accepted release."),
+        typer.Option(
+            "--baseline",
+            help="Run or release to show beside it; criteria always compare with the last accepted release.",
+        ),
     ] = None,
     replies: Annotated[
         list[Path] | None,

@@ -181,7 +181,7 @@ def _outcome(case: Case, dialogue: Sequence[_Exchange], bank: SqliteBank, judges
             found, intent_correct=understood.intent_pred == case.expected_intent, confidence=understood.intent_conf
         )
     if case.out_of_scope:
-        found = replace(found, rejected=not any(reply.kind in _HELPED for reply in replies))
+        found = replace(found, rejected=not any(reply.kind in _HELPED and not reply.is_small_talk for reply in replies))
     found = replace(found, resolved=_resolved(case, dialogue, bank))
     if any(reply.cached for reply in replies) and (found.intent_correct is not None or found.resolved is not None):
         found = replace(found, cache_wrong=found.intent_correct is False or found.resolved is False)
