@@ -80,12 +80,14 @@ def duration(span: timedelta) -> str:
 
 
 def timeline(alert: Alert) -> str:
-    """onset -> detected -> cut -> verified -> alerted, each with the time since the one before, UTC; empty when none is known."""
+    """onset -> detected -> cut -> verified and alerted as they came, each with the time since the one before, UTC; empty when none is known."""
     times = alert.times
     moments = [("onset", times.onset), ("detected", times.detected)]
     if times.cut is not None or times.verified is not None or alert.labels.get("action") in _CONTAINS:
         moments += [("cut", times.cut), ("verified", times.verified)]
     moments.append(("alerted", times.alerted))
+    if times.alerted is not None and times.verified is not None and times.alerted < times.verified:
+        moments[-2:] = reversed(moments[-2:])  # people are told at once, the verification takes its time
     if times == Times(alerted=times.alerted):
         return ""
     parts: list[str] = []

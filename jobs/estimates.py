@@ -63,11 +63,11 @@ def _show(kind: MetricKind, rows: list[dict[str, Any]]) -> Shown | None:
 
 
 def _rate(found: Interval) -> Shown:
-    return f"{found.estimate:.1%} since the likely onset", f"{found.low:.1%} to {found.high:.1%}"
+    return f"{found.estimate:.1%}", f"[{found.low:.1%}, {found.high:.1%}]"
 
 
 def _difference(found: Interval | None, scale: float, unit: str) -> Shown | None:
     if found is None:
         return None
     low, high = found.low * scale, found.high * scale
-    return f"{found.estimate * scale:+.2g} {unit} since the likely onset", f"{low:+.2g} to {high:+.2g}"
+    return f"{found.estimate * scale:+.2g} {unit}", f"[{low:+.2g}, {high:+.2g}]"

@@ -205,6 +205,8 @@ def test_what_is_not_known_is_said() -> None:
     assert timeline(cut_only).startswith("onset unknown → detected 2026-01-05 09:00:00 UTC")
     assert "verified not yet → alerted not yet" in timeline(cut_only)
     assert timeline(an_alert(times=Times(alerted=NOW))) == ""
+    told_first = Times(NOW, NOW, NOW, verified=NOW + timedelta(seconds=10), alerted=NOW)
+    assert timeline(an_alert(times=told_first)).endswith("alerted 09:00:00 (+0.0 s) → verified 09:00:10 (+10.0 s)")
     held = an_alert(labels={"action": "hold"}, times=Times(detected=NOW))
     assert "cut" not in timeline(held)
     midnight = an_alert(times=Times(onset=datetime(2026, 1, 4, 23, 59, tzinfo=UTC), detected=NOW))
