@@ -30,6 +30,7 @@ from controlplane.assistant.service import ServiceProfile
 from controlplane.assistant.text import normalise
 from controlplane.assistant.turn import Answer, Turn
 from controlplane.assistant.workflow import Outcome, WorkflowEngine
+from controlplane.core.masking import mask
 
 MENU_MODEL = "menu-1"
 MAX_LISTED = 4
@@ -70,7 +71,7 @@ class Menu:
         """Answers one message."""
         turn = Turn(message, self._service, self._clock, answered_by=MENU_MODEL)
         state, answer = self._serve(turn, replace(state, turns=state.turns + 1))
-        answer.text = safety.check_output(answer.text)
+        answer.text = mask(answer.text)
         return replace(state, last_intent=turn.intent or state.last_intent), turn.finish(answer)
 
     def _serve(self, turn: Turn, state: ConversationState) -> Served:

@@ -1,4 +1,4 @@
-"""Who must be served by a person, and what must not leave in an answer. Runs before any model call.
+"""Who must be served by a person, and which messages and pages carry an injection. Runs before any model call.
 
 Rules
 - Fraud, legal matters, harassment (also threats and danger to a person) and sensitive financial disputes always go to a
@@ -25,7 +25,6 @@ from controlplane.assistant.safety_rules_agent import (
     SERVICE_RULES,
 )
 from controlplane.assistant.safety_text import compile_rules, rule_text
-from controlplane.core.masking import mask
 
 SENSITIVE_MASS = 0.05
 AGENT_CONFIDENCE = 0.5
@@ -104,11 +103,6 @@ def screen_passages(passages: Iterable[Passage]) -> tuple[tuple[Passage, ...], t
         else:
             kept.append(passage)
     return tuple(kept), tuple(dropped)
-
-
-def check_output(text: str) -> str:
-    """The answer with personal data and secrets masked; the same text where there are none."""
-    return mask(text)
 
 
 def _wants_person(plain: str) -> bool:

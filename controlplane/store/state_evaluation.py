@@ -8,6 +8,7 @@ with the hash chain, and `vouched_*` says so.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -110,11 +111,12 @@ def result_identity(run: RunRow) -> str:
     )
 
 
-class EvaluationReader:
-    """Looks; part of `StateReader`."""
+class EvaluationReader(ABC):
+    """Looks; part of `StateReader`, which knows the database."""
 
+    @abstractmethod
     def _rows(self, statement: Any) -> list[Any]:
-        raise NotImplementedError
+        """All rows of a query."""
 
     def dataset_versions(self, name: str | None = None) -> list[DatasetVersion]:
         """All versions, of one name or of all, oldest first."""
@@ -163,10 +165,11 @@ class EvaluationReader:
 
 
 class EvaluationWriter(EvaluationReader):
-    """Changes; part of `StateWriter`."""
+    """Changes; part of `StateWriter`, which knows how to write."""
 
+    @abstractmethod
     def _transaction(self) -> AbstractContextManager[Connection]:
-        raise NotImplementedError
+        """One transaction that may change the state; it is undone by an exception."""
 
     def add_dataset_version(self, found: DatasetVersion) -> None:
         """Move a name to a version. Raises LostRace when the name is no longer at `parent`."""

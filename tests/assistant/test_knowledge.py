@@ -18,8 +18,8 @@ from controlplane.assistant.knowledge_base import (
     parse_page,
 )
 from controlplane.assistant.model import IntentPrediction, Passage
+from controlplane.assistant.output_check import check_output
 from controlplane.assistant.retrieval import INTENT_BONUS, K1, LEAD_BONUS, B, Bm25Index
-from controlplane.assistant.safety import check_output
 from controlplane.assistant.text import content_stems
 from controlplane.assistant.training_data import load_examples, load_heldout
 from controlplane.assistant.workflow_table import WORKFLOWS
@@ -56,7 +56,7 @@ def test_every_fact_stands_in_its_page_and_leaves_unmasked() -> None:
         assert page.facts
         for fact in page.facts:
             assert fact in page.body.casefold() or fact in page.body, f"{page.id}: {fact}"
-        assert check_output(page.body) == page.body
+        assert check_output(page.body).text == page.body
 
 
 def test_pages_name_real_intents_and_workflows() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from controlplane.assistant.knowledge_base import load_knowledge
 from controlplane.assistant.openai_generator import OpenAIGenerator
 from controlplane.assistant.protocols import GenerationError, GenerationRequest
+from tests.assistant.chat_endpoint import ChatEndpoint, serving
 from tests.assistant.conftest import MakeAssistant
 from tests.assistant.talk import converse
 
@@ -22,68 +18,17 @@ REQUEST = GenerationRequest("c1:1", "Be brief.", "what does a lost card cost", (
 ANSWER = "The replacement card is free. [card-lost] [not-a-page]"
 
 
-class Endpoint(ThreadingHTTPServer):
-    """What the next requests get, and what they brought."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 200
-        self.content: str | None = ANSWER
-        self.raw: bytes | None = None
-        self.delay = 0.0
-        self.seen: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def body(self) -> bytes:
-        if self.raw is not None:
-            return self.raw
-        usage = {"prompt_tokens": 90, "completion_tokens": 8, "total_tokens": 98}
-        usage_details = {"prompt_tokens_details": {"cached_tokens": 64}}
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": self.content}}
-        head = {"id": "x", "object": "chat.completion", "created": 1, "model": "tiny-2026"}
-        return json.dumps({**head, "choices": [choice], "usage": {**usage, **usage_details}}).encode()
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.seen.append((self.path, headers, asked))
-        time.sleep(self.server.delay)
-        body = self.server.body()
-        self.send_response(self.server.status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        try:
-            self.wfile.write(body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+@pytest.fixture
+def endpoint() -> Iterator[ChatEndpoint]:
+    usage = {"prompt_tokens": 90, "completion_tokens": 8, "total_tokens": 98}
+    with serving(
+        ChatEndpoint(ANSWER, "tiny-2026", {**usage, "prompt_tokens_details": {"cached_tokens": 64}})
+    ) as server:
+        yield server
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def connect(endpoint: Endpoint) -> Iterator[Callable[..., OpenAIGenerator]]:
+def connect(endpoint: ChatEndpoint) -> Iterator[Callable[..., OpenAIGenerator]]:
     made: list[OpenAIGenerator] = []
 
     def make(timeout_seconds: float = 5.0, url: str | None = None) -> OpenAIGenerator:
@@ -95,7 +40,7 @@ def connect(endpoint: Endpoint) -> Iterator[Callable[..., OpenAIGenerator]]:
         generator.close()
 
 
-def test_an_answer_with_its_sources_and_tokens(endpoint: Endpoint, connect: Callable[..., OpenAIGenerator]) -> None:
+def test_an_answer_with_its_sources_and_tokens(endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator]) -> None:
     answer = connect().generate(REQUEST)
     assert answer.text == ANSWER
     assert answer.sources == ("card-lost",)
@@ -110,7 +55,7 @@ def test_an_answer_with_its_sources_and_tokens(endpoint: Endpoint, connect: Call
 
 
 def test_nothing_is_taken_from_the_environment(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], monkeypatch: pytest.MonkeyPatch
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "other-key")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
@@ -125,9 +70,9 @@ def test_nothing_is_taken_from_the_environment(
 
 @pytest.mark.parametrize(("status", "error_type"), [(429, "rate_limited"), (500, "http_500"), (401, "http_401")])
 def test_refusals_are_named_and_not_retried(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], status: int, error_type: str
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], status: int, error_type: str
 ) -> None:
-    endpoint.status = status
+    endpoint.statuses = [status] * 9
     with pytest.raises(GenerationError) as caught:
         connect().generate(REQUEST)
     assert caught.value.error_type == error_type
@@ -135,7 +80,7 @@ def test_refusals_are_named_and_not_retried(
     assert len(endpoint.seen) == 1
 
 
-def test_silence_is_a_time_out(endpoint: Endpoint, connect: Callable[..., OpenAIGenerator]) -> None:
+def test_silence_is_a_time_out(endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator]) -> None:
     endpoint.delay = 0.6
     with pytest.raises(GenerationError, match="did not answer in time") as caught:
         connect(timeout_seconds=0.15).generate(REQUEST)
@@ -150,7 +95,7 @@ def test_a_dead_endpoint_is_a_connection_error(connect: Callable[..., OpenAIGene
 
 @pytest.mark.parametrize("content", ["", "   ", None])
 def test_an_empty_answer_is_an_error(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], content: str | None
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], content: str | None
 ) -> None:
     endpoint.content = content
     with pytest.raises(GenerationError, match="returned no text"):
@@ -159,7 +104,7 @@ def test_an_empty_answer_is_an_error(
 
 @pytest.mark.parametrize("raw", [b"{torn", b"[]", b'{"choices": null}', b'"hello"'])
 def test_nonsense_is_an_error_of_the_generator_and_nothing_else(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], raw: bytes
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], raw: bytes
 ) -> None:
     endpoint.raw = raw
     with pytest.raises(GenerationError):
@@ -167,18 +112,18 @@ def test_nonsense_is_an_error_of_the_generator_and_nothing_else(
 
 
 def test_the_assistant_falls_back_and_recovers(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], make_assistant: MakeAssistant
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], make_assistant: MakeAssistant
 ) -> None:
     assistant = make_assistant(generator=connect(), service=None)
     question = "is a replacement for a lost card free"
-    endpoint.status = 500
+    endpoint.statuses = [500] * 9
     fallen = converse(assistant, question)[0]
     assert (fallen.kind, fallen.error_type, fallen.model) == ("answer", None, "extractive-1")
     assert [call.error_type for call in fallen.model_calls] == ["http_500", "http_500"]
     tried = [(step.verdict, step.action) for step in fallen.steps if step.step == "generation"]
     assert tried == [("http_500", "retry"), ("http_500", "fall_back"), ("answered", "continue")]
     assert "replacement card is free" in fallen.text
-    endpoint.status = 200
+    endpoint.statuses = [200] * 9
     answered = converse(assistant, question, conversation="c2")[0]
     assert (answered.model, answered.error_type) == ("tiny-2026", None)
     assert answered.tokens_in == 90
@@ -186,7 +131,7 @@ def test_the_assistant_falls_back_and_recovers(
 
 
 def test_an_invention_of_the_model_is_flagged(
-    endpoint: Endpoint, connect: Callable[..., OpenAIGenerator], make_assistant: MakeAssistant
+    endpoint: ChatEndpoint, connect: Callable[..., OpenAIGenerator], make_assistant: MakeAssistant
 ) -> None:
     endpoint.content = "Our Madrid office sends a golden card for 99 euros within 3 weeks. [card-lost]"
     reply = converse(make_assistant(generator=connect()), "is a replacement for a lost card free")[0]

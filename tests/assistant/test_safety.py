@@ -200,10 +200,3 @@ def test_held_out_mandatory_cases_and_over_routing(classifier: IntentModel, caps
 def test_the_menu_uses_the_same_rules(menu: Menu) -> None:
     assert converse(menu, "someone used my card in a shop in Lyon")[0].safety_route is SafetyRoute.FRAUD
     assert converse(menu, "agent")[0].escalation_reason is EscalationReason.AGENT_REQUEST
-
-
-def test_answers_leave_without_personal_data() -> None:
-    masked = safety.check_output("Write to jane.doe@example.com about card 4111 1111 1111 1111.")
-    assert "jane.doe@example.com" not in masked
-    assert "4111" not in masked
-    assert safety.check_output("The replacement card is free.") == "The replacement card is free."
