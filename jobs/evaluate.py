@@ -7,7 +7,6 @@ block is unique in the ledger.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +18,6 @@ from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, l
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
 from controlplane.core.model import BlockCounts, Decision, Rollout, TriggerReading
 from controlplane.core.policy import Certificate, Policy, Trigger
-from controlplane.core.rollout import Event
 from controlplane.core.triggers import ALL, CertificateStanding, CountKey, last_block, latched_beyond_page, step_lane
 from controlplane.store.block_counts import CountSpec, block_counts
 from controlplane.store.queries import load
@@ -294,17 +292,3 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         reviewed=reviews.gate_lines(deps, rollout, spans(stage_events(deps, rollout))[-1]),
     )
     return judge_gate(rollout, deps.policy.phase(rollout.phase), facts)
-
-
-def is_containment(event: str) -> bool:
-    """Whether a stage event took something away from customers."""
-    return Event(event) in (Event.ROLLBACK, Event.DISABLE_EXECUTION, Event.HOLD)
-
-
-def ledger_readings(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Readings of ledger rows with the block they belong to, for charts and estimates."""
-    return [
-        reading | {"block_start": row["block_start"], "lane": row["lane"]}
-        for row in rows
-        for reading in json.loads(row["readings"])
-    ]

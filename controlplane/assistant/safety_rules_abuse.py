@@ -9,7 +9,6 @@ Rules
 """
 
 _YOU = r"(?:you|u|ya|yall|your|you re|ur|youre|yor|yo|yr|you all|you people|you guys|you lot)"
-_ARE = r"(?:are|r|re|is|were|being)"
 _F = r"(?:f+u+c+k+\w*|f[u*@]{1,4}c?k\w*|f\*{2,}\w*|fck\w*|fuk\w*|fuc|phuck\w*|fvck\w*|motherf\w+|mother ?fucker\w*)"
 _DUMB = (
     "(?:stupid|dumb|idiotic|idiots?|morons?|moronic|imbeciles?|retard(?:s|ed)?|bastards?|bitch(?:es|y)?"

@@ -20,7 +20,6 @@ SCHEMA_VERSION = 1
 ARMS = ("assistant", "baseline")
 MAX_RECORD_BYTES = 256 * 1024
 FUTURE_TOLERANCE = timedelta(minutes=5)
-EARLIEST_YEAR = 2000
 MAX_COUNT = 1_000_000_000
 DEFAULT_RECORD = "interaction"
 

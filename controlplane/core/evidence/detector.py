@@ -29,8 +29,6 @@ from controlplane.core.evidence.counts import Counts, checked_columns, stack_cou
 from controlplane.core.evidence.forms import FORMS, BoolArray, FloatArray, Form
 from controlplane.core.evidence.weights import IntArray, WeightAccount, WeightPlan, draw_over_blocks
 
-NO_BLOCK = np.iinfo(np.int64).min
-
 
 @dataclass(frozen=True, slots=True)
 class StreamSpec:
