@@ -11,7 +11,8 @@ import typer
 from jobs.cli_acceptance import review  # the module adds its commands to the groups eval and dataset, too
 from jobs.cli_assistant import assistant
 from jobs.cli_evaluation import dataset, evaluation
-from jobs.cli_govern import audit, incident, policy, release
+from jobs.cli_govern import audit, incident, release
+from jobs.cli_policy import policy
 from jobs.console import OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
 
 app = typer.Typer(

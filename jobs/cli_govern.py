@@ -1,4 +1,4 @@
-"""Command groups for governance: audit, policy, release, incident."""
+"""Command groups for governance: audit, release, incident."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, Reason, clock, command, fail, show
 
 audit = typer.Typer(help="The record: verify its hash chains, show what happened.", no_args_is_help=True)
-policy = typer.Typer(help="Policy as code: lint a policy file, show the one in force.", no_args_is_help=True)
 release = typer.Typer(help="Start a release, record a change of the running one.", no_args_is_help=True)
 incident = typer.Typer(help="Incidents: list, acknowledge, resolve, review.", no_args_is_help=True)
 
@@ -69,46 +68,6 @@ def audit_log(
         as_json,
         "\n".join(f"{r['at']}  {r['actor']:14} {r['event']:18} {r['subject']}: {r['reason']}" for r in rows),
     )
-
-
-@policy.command("lint")
-@command
-def policy_lint(file: Annotated[Path, typer.Argument(help="Policy file (TOML).")], as_json: AsJson = False) -> None:
-    """Check a policy file; every problem with line, key and remedy. Exit code 2 when there is one."""
-    from controlplane.core.policy import PolicyError, parse
-
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"policy {file} cannot be read: {error.strerror if isinstance(error, OSError) else error}", BAD_INPUT)
-    try:
-        found = parse(text, str(file))
-    except PolicyError as error:
-        show({"ok": False, "problems": [asdict(problem) for problem in error.problems]}, as_json, str(error))
-        raise typer.Exit(BAD_INPUT) from None
-    value = {
-        "ok": True,
-        "name": found.name,
-        "hash": found.hash,
-        "triggers": len(found.triggers),
-        "stages": len(found.stages),
-    }
-    show(
-        value,
-        as_json,
-        f"{file}: ok, {len(found.triggers)} triggers, {len(found.stages)} stages, sha256 {found.hash[:12]}",
-    )
-
-
-@policy.command("show")
-@command
-def policy_show(home: Home = None) -> None:
-    """Print the text of the policy in force."""
-    from jobs.compose import open_state, policy_in_force, workspace_settings
-
-    settings = workspace_settings(home, must_exist=True)
-    with open_state(settings, clock()) as state:
-        print(policy_in_force(settings, state).text, end="")
 
 
 def _artefacts(pairs: list[str]) -> dict[str, str]:

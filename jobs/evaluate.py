@@ -7,28 +7,26 @@ block is unique in the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from controlplane.core import judge
-from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, let_go, spans
+from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
-from controlplane.core.model import BlockCounts, Decision, Rollout, TriggerReading
-from controlplane.core.policy import Certificate, Policy, Trigger
-from controlplane.core.triggers import ALL, CertificateStanding, CountKey, last_block, latched_beyond_page, step_lane
-from controlplane.store.block_counts import CountSpec, block_counts
+from controlplane.core.model import Decision, Rollout, TriggerReading
+from controlplane.core.policy import Policy
+from controlplane.core.triggers import CertificateStanding, latched_beyond_page
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
-from controlplane.store.state_rows import Commit, LaneState, LedgerEntry
-from controlplane.store.units import close_units, units_closed_until
+from controlplane.store.state_rows import Commit
 from controlplane.store.utc import to_naive as utc
 from jobs import reviews
-from jobs.decisions import automatic_commit, counts_json, reading_json
+from jobs.closing import Closing, close, stage_key
+from jobs.decisions import automatic_commit
 from jobs.deps import Deps
 
 ATTEMPTS = 5
@@ -44,15 +42,6 @@ class Evaluation:
     watermark: datetime | None = None
     fresh: bool = False
     blocks: int = 0
-
-
-@dataclass
-class _Closing:
-    """What the lanes of one run add up to."""
-
-    ledger: list[LedgerEntry] = field(default_factory=list)
-    lanes: list[LaneState] = field(default_factory=list)
-    readings: list[TriggerReading] = field(default_factory=list)
 
 
 def run(deps: Deps, now: datetime) -> Evaluation:
@@ -73,18 +62,16 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
     history = stage_events(deps, rollout)
     fresh = is_fresh(deps.policy, rollout, mark, now)
-    closing = _Closing()
+    closing = Closing()
     if mark is not None:
-        _close_units(deps, rollout, history, mark)
-        for lane in lanes(deps.policy):
-            _close_lane(deps, rollout, lane, history, mark, closing)
+        close(deps, rollout, history, mark, closing)
     latched = any(latched_beyond_page(deps.policy, state) for state in _states(deps, rollout, closing))
     decision = judge.decide(rollout, deps.policy, closing.readings, fresh=fresh, now=now, latched=latched)
     after = _record(deps, rollout, closing, decision, now)
     return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger))
 
 
-def _states(deps: Deps, rollout: Rollout, closing: _Closing) -> list[dict[str, Any]]:
+def _states(deps: Deps, rollout: Rollout, closing: Closing) -> list[dict[str, Any]]:
     """The lanes' states after this run."""
     stored = deps.state.lanes(rollout.rollout_id) | {lane.lane: lane for lane in closing.lanes}
     return [lane.state for lane in stored.values()]
@@ -108,126 +95,7 @@ def stage_events_of(state: StateReader, rollout: Rollout) -> list[StageEvent]:
     return [StageEvent(row.version, row.event, row.state, row.started_at) for row in rows]
 
 
-def stage_key(rollout_id: str, version: int) -> str:
-    """Identity of one stage of one rollout: units are counted once per customer, arm, stage and week."""
-    return f"{rollout_id}/{version}"
-
-
-def _close_units(deps: Deps, rollout: Rollout, history: Sequence[StageEvent], mark: datetime) -> None:
-    """Decide the units of everything that started before the watermark, span by span."""
-    closed = units_closed_until(deps.warehouse).get(rollout.rollout_id)
-    for span in spans(history):
-        start = span.start if closed is None else max(span.start, closed)
-        end = mark if span.end is None else min(mark, span.end)
-        if span.exposed and start < end:
-            key = stage_key(rollout.rollout_id, span.version)
-            names = {"rollout_id": rollout.rollout_id, "release": rollout.release}
-            close_units(deps.warehouse, start, end, key, span.start, **names)
-
-
-def _close_lane(
-    deps: Deps, rollout: Rollout, lane: Lane, history: Sequence[StageEvent], mark: datetime, closing: _Closing
-) -> None:
-    stored = deps.state.lanes(rollout.rollout_id).get(lane.key)
-    state: dict[str, Any] = {} if stored is None else stored.state
-    blocks, released = closable(history, lane, last_block(state), mark), let_go(history)
-    for _, group in groupby(blocks, key=lambda block: block.stage_version):
-        of_span = list(group)
-        counts = _counts(deps, rollout, lane, of_span)
-        for block in of_span:
-            step = step_lane(deps.policy, lane, state, block, counts[block.start], released)
-            state = {**step.state, "standings": {item.name: _standing_json(item) for item in step.standings}}
-            closing.readings.extend(step.readings)
-            closing.ledger.append(_ledger_entry(deps, rollout, lane, block, counts[block.start], step.readings))
-    if blocks:
-        closing.lanes.append(LaneState(lane.key, blocks[-1].end, state))
-
-
-def _counts(
-    deps: Deps, rollout: Rollout, lane: Lane, blocks: Sequence[Block]
-) -> dict[datetime, dict[CountKey, BlockCounts]]:
-    """Counts of every stream of the lane in every block of one stage span; zeros where nothing was seen.
-
-    Blocks of one length are counted in one query; the block that a share change cut short is counted by itself.
-    """
-    result: dict[datetime, dict[CountKey, BlockCounts]] = {block.start: {} for block in blocks}
-    for length, of_length in groupby(blocks, key=lambda block: block.end - block.start):
-        same = list(of_length)
-        for specs, members in _spec_groups(deps, rollout, lane, length):
-            found = block_counts(deps.warehouse, specs, same[0].start, same[-1].end)
-            index = {(row.metric, row.segment, row.start): row for row in found}
-            for block in same:
-                for item in members:
-                    for segment in (ALL, *deps.policy.watch.segments):
-                        result[block.start][item.name, segment] = index[item.metric, segment, block.start]
-    return result
-
-
-def _spec_groups(
-    deps: Deps, rollout: Rollout, lane: Lane, length: timedelta
-) -> Iterable[tuple[list[CountSpec], list[Trigger | Certificate]]]:
-    """Streams that can be counted in one query: two SLOs of one metric cannot."""
-    streams: tuple[Trigger | Certificate, ...] = (*lane.triggers, *lane.certificates)
-    for slo, group in groupby(sorted(streams, key=_slo), key=_slo):
-        members = list(group)
-        specs = {item.metric: _count_spec(item, lane, rollout, deps.policy, slo or None, length) for item in members}
-        yield list(specs.values()), members
-
-
-def _slo(item: Trigger | Certificate) -> float:
-    return (item.slo_ms or 0.0) if isinstance(item, Trigger) else 0.0
-
-
-def _count_spec(
-    item: Trigger | Certificate, lane: Lane, rollout: Rollout, policy: Policy, slo: float | None, length: timedelta
-) -> CountSpec:
-    return CountSpec(
-        metric=item.metric,
-        kind=item.kind,
-        span_seconds=int(length.total_seconds()),
-        maturity_seconds=int(lane.maturity.total_seconds()),
-        slo_ms=slo,
-        segments=policy.watch.segments,
-        rollout_id=rollout.rollout_id,
-        release=rollout.release,
-    )
-
-
-def _ledger_entry(
-    deps: Deps,
-    rollout: Rollout,
-    lane: Lane,
-    block: Block,
-    counts: dict[CountKey, BlockCounts],
-    readings: Sequence[TriggerReading],
-) -> LedgerEntry:
-    used = counts | {(reading.trigger, reading.segment): reading.counts for reading in readings}
-    rows = [counts_json(name, found) | {"segment": segment} for (name, segment), found in used.items()]
-    return LedgerEntry(
-        rollout_id=rollout.rollout_id,
-        policy_hash=deps.policy.hash,
-        lane=lane.key,
-        block_start=block.start,
-        span_seconds=int((block.end - block.start).total_seconds()),
-        last_batch=max((found.last_batch for found in counts.values()), default=0),
-        counts=rows,
-        readings=[reading_json(reading) for reading in readings],
-    )
-
-
-def _standing_json(item: CertificateStanding) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "metric": item.metric,
-        "margin": item.margin,
-        "log_e": item.log_e,
-        "log_threshold": item.log_threshold,
-        "certified": item.certified,
-        "blocks": item.blocks,
-    }
-
-
-def _record(deps: Deps, rollout: Rollout, closing: _Closing, decision: Decision | None, now: datetime) -> Rollout:
+def _record(deps: Deps, rollout: Rollout, closing: Closing, decision: Decision | None, now: datetime) -> Rollout:
     after = rollout
     commit = Commit()
     if decision is not None:
