@@ -23,6 +23,10 @@ from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.model import TriggerReading
 
 T = TypeVar("T")
+APPROXIMATE = (
+    " These probabilities are approximate: what this stream counts is not independent (several requests, calls or answers of one "
+    "customer, or counts made smaller for causes that hit many customers at once)."
+)
 
 
 class Severity(StrEnum):
@@ -57,6 +61,7 @@ class Reading:
     `log_e` is None while there is no evidence at all (its log would be minus infinity, which JSON cannot say).
     `x_*` are events among `n_*` units and None for ratings, which have `mean_*` instead. `estimate` and `interval` are ready
     to read ("+10.8 points", "[4.1, 17.5]"); they are computed since the likely onset, so they are labelled as selected.
+    `exact`: whether the guarantee of the stream is exact or approximate.
     """
 
     trigger: str
@@ -73,6 +78,7 @@ class Reading:
     mean_c: float | None = None
     estimate: str = ""
     interval: str = ""
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +206,17 @@ def reading_of(seen: TriggerReading, estimate: str = "", interval: str = "") -> 
         mean_c=_mean(counts.k_c) if rated else None,
         estimate=estimate,
         interval=interval,
+        exact=seen.exact,
     )
 
 
-def promise_text(alpha_stream: float, alpha_rollback: float, horizon_weeks: float, counted: bool = True) -> str:
+def promise_text(
+    alpha_stream: float, alpha_rollback: float, horizon_weeks: float, counted: bool = True, exact: bool = True
+) -> str:
     """The error budget in words (STATISTICS, Error budget). Alphas are probabilities in (0, 1).
 
-    `counted=False` is for the safety tripwire and validity holds, which are outside that budget.
+    `counted=False` is for the safety tripwire and validity holds, which are outside that budget. `exact=False` for streams whose
+    units are not independent: their probability is approximate, and the text says so.
     """
     if not counted:
         return (
@@ -216,7 +226,7 @@ def promise_text(alpha_stream: float, alpha_rollback: float, horizon_weeks: floa
     return (
         f"If this release stayed within its limits in every block, this stream would ever raise this alarm in the planned "
         f"{horizon_weeks:g} weeks with probability <= {_percent(alpha_stream)}, any automatic rollback <= "
-        f"{_percent(alpha_rollback)} (safety tripwire and validity holds not counted)."
+        f"{_percent(alpha_rollback)} (safety tripwire and validity holds not counted).{'' if exact else APPROXIMATE}"
     )
 
 

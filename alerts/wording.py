@@ -120,6 +120,7 @@ def reading_line(reading: Reading) -> str:
     """Evidence against threshold, counts of both arms, and the estimate, labelled as selected."""
     where = f"{reading.trigger} ({reading.segment})" if reading.segment else reading.trigger
     mark = "fired" if reading.fired else "not fired"
+    mark += "" if reading.exact else ", approximate"
     found = f"evidence {magnitude(reading.log_e)} of {magnitude(reading.log_threshold)} needed ({mark})"
     return f"{where}: {found}; {_counts(reading)}{_estimate(reading)}"
 
@@ -136,10 +137,13 @@ def magnitude(log_e: float | None) -> str:
 
 
 def _counts(reading: Reading) -> str:
-    treated = f"assistant {_share(reading.x_t, reading.n_t, reading.mean_t)}"
+    first, second = (
+        ("one half of the baseline", "the other") if reading.trigger == "aa_shadow" else ("assistant", "baseline")
+    )
+    treated = f"{first} {_share(reading.x_t, reading.n_t, reading.mean_t)}"
     if reading.n_c == 0 and not reading.x_c:
         return treated
-    return f"{treated}, baseline {_share(reading.x_c, reading.n_c, reading.mean_c)}"
+    return f"{treated}, {second} {_share(reading.x_c, reading.n_c, reading.mean_c)}"
 
 
 def _share(events: int | None, units: int, mean: float | None) -> str:

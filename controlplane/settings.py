@@ -130,6 +130,15 @@ class Slack:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeEndpoint:
+    """A language model that judges sampled answers for groundedness, at an endpoint that speaks the OpenAI chat protocol."""
+
+    url: str
+    model: str
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a command needs to know about its surroundings."""
 
@@ -140,6 +149,7 @@ class Settings:
     state_url: str
     slack: Slack | None
     control_url: str | None
+    judge: JudgeEndpoint | None = None  # None: the detector that ships
 
     @property
     def token(self) -> str:
@@ -167,6 +177,7 @@ def load(
         state_url=values.get("CONTROLPLANE_STATE_URL") or f"sqlite:///{workspace.state}",
         slack=_slack(values),
         control_url=values.get("CONTROLPLANE_URL"),
+        judge=_judge(values),
     )
 
 
@@ -190,3 +201,15 @@ def _slack(values: Mapping[str, str]) -> Slack | None:
         missing = "SLACK_BOT_TOKEN" if not token else "SLACK_CHANNEL"
         raise SettingsError(f"{missing} is not set: Slack needs both SLACK_BOT_TOKEN and SLACK_CHANNEL, or neither")
     return Slack(token, channel, values.get("SLACK_BASE_URL", ""), values.get("SLACK_REVIEW_CHANNEL", ""))
+
+
+def _judge(values: Mapping[str, str]) -> JudgeEndpoint | None:
+    url, model = values.get("CONTROLPLANE_JUDGE_URL"), values.get("CONTROLPLANE_JUDGE_MODEL")
+    if not url and not model:
+        return None
+    if not url or not model:
+        missing = "CONTROLPLANE_JUDGE_MODEL" if url else "CONTROLPLANE_JUDGE_URL"
+        raise SettingsError(
+            f"{missing} is not set: a judge needs both CONTROLPLANE_JUDGE_URL and CONTROLPLANE_JUDGE_MODEL, or neither"
+        )
+    return JudgeEndpoint(url, model, values.get("CONTROLPLANE_LLM_KEY", ""))

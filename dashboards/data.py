@@ -143,7 +143,7 @@ def _state(
     policy, policy_error = None, None
     if active is not None:
         try:
-            policy = parse(texts[active["policy_hash"]], f"policy {active['policy_hash'][:12]}")
+            policy = parse(texts[active["policy_hash"]], f"policy {active['policy_hash'][:12]}", in_force=True)
         except KeyError:
             policy_error = f"policy {active['policy_hash'][:12]} is not registered"
         except PolicyError as error:

@@ -8,24 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from fnmatch import fnmatchcase
+from math import ceil
 from typing import Any
 
 from alerts.model import Alert, Severity, Times
+from controlplane.core.assignment import baseline_release
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.gates import GateResult
 from controlplane.core.incident import IllegalIncidentEvent, IncidentEvent, IncidentState, advance
 from controlplane.core.model import Rollout, RolloutState, Verdict
-from controlplane.core.policy import Policy
-from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransition, apply, start
-from controlplane.store.state import StateWriter
+from controlplane.core.overrides import muted
+from controlplane.core.policy import Policy, parse
+from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransition, apply, history_name, start
+from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
+from jobs.backtest_gate import missing_backtest
+from jobs.decisions import fallback
 from jobs.deps import Deps
 from jobs.evaluate import gate
 from jobs.evaluation_gate import missing_evaluation
 from jobs.refused import Refused as Refused
+from jobs.situation import cooldown_until
 
 ATTEMPTS = 5
+_NEEDS_ITS_POLICY = frozenset({Event.PROMOTE, Event.RESUME})  # their outcome depends on the stages
+_STARTS = {None: Event.START, RolloutState.ROLLED_BACK: Event.RESTART, RolloutState.COMPLETE: Event.SUPERSEDE}
 
 
 def release_hash(artefacts: Mapping[str, str]) -> str:
@@ -41,30 +50,32 @@ def start_release(
     author: str,
     actor: str,
     now: datetime,
+    override_backtest: str = "",
 ) -> Rollout:
-    """Start (or, after a rollback, restart with another release) at the first stage.
+    """Start at the first stage: after a rollback as a restart with another release, after COMPLETE as the successor of the accepted one.
 
-    Raises Refused while another runs, and without a passing evaluation of exactly these artefacts where the policy asks for one.
+    Raises Refused while another runs, for a release that the policy is not for, within the cooldown, without a passing evaluation of
+    exactly these artefacts where the policy asks for one, and when the policy's backtest is missing or broke its promise, unless
+    `override_backtest` says on record why it starts all the same.
     """
     hash_ = release_hash(artefacts)
     current = state.rollout()
-    if current is not None and current.state is not RolloutState.ROLLED_BACK:
-        raise Refused(
-            f"release {current.release} is {current.state} in phase {current.phase}: roll it back before another starts"
-        )
-    if current is not None:
-        _need_closed_incidents(state, current)
+    now = now if current is None else max(now, current.updated_at)
+    need_release(policy, release)
+    _need_place(state, policy, current, now)
     if hash_ in state.rolled_back():
         raise Refused(
             f"artefacts {hash_[:12]} were rolled back before, as {state.rolled_back()[hash_]}: a restart needs other artefacts"
         )
     if (missing := missing_evaluation(state, policy, hash_)) is not None:
         raise Refused(f"release {release} may not start: {missing}")
+    if (broken := missing_backtest(state, policy)) is not None and not override_backtest:
+        raise Refused(f"release {release} may not start: {broken}")
     state.register_policy(policy.hash, policy.name, policy.text, now)
     state.register_release(release, hash_, artefacts, author, now)
     rollout_id = f"{release}-{hash_[:8]}"
     change = Change(
-        Event.START if current is None else Event.RESTART,
+        _STARTS[None if current is None else current.state],
         ActorKind.PERSON,
         f"started by {actor}",
         now,
@@ -76,17 +87,46 @@ def start_release(
         after = start(change, policy) if current is None else apply(current, change, policy)
     except IllegalTransition as error:
         raise Refused(str(error)) from None
-    audit = AuditEntry(
-        actor, str(change.event), rollout_id, change.reason, {"release_hash": hash_, "artefacts": dict(artefacts)}
-    )
+    payload = {"release_hash": hash_, "artefacts": dict(artefacts), "accepted_release": after.accepted_release}
+    payload |= {"override_backtest": override_backtest, "backtest": broken} if broken is not None else {}
+    audit = AuditEntry(actor, str(change.event), rollout_id, change.reason, payload)
     expected = 0 if current is None else current.version
+    stage_event = history_name(change.event, ActorKind.PERSON)
     try:
-        state.commit(
-            Commit(rollout=after, expected_version=expected, stage_event=str(change.event), audit=(audit,)), now
-        )
+        state.commit(Commit(rollout=after, expected_version=expected, stage_event=stage_event, audit=(audit,)), now)
     except LostRace as error:
         raise Refused(f"{error}: look at `controlplane status` and try again") from None
     return after
+
+
+def _need_place(state: StateWriter, policy: Policy, current: Rollout | None, now: datetime) -> None:
+    """Raises Refused while another release runs, has an open incident, or its cooldown (by its own policy or the next) has not passed."""
+    if current is None:
+        return
+    if current.state not in (RolloutState.ROLLED_BACK, RolloutState.COMPLETE):
+        raise Refused(
+            f"release {current.release} is {current.state} in phase {current.phase}: roll it back, or bring it to full, before another starts"
+        )
+    _need_closed_incidents(state, current)
+    before = state.policy_text(current.policy_hash)
+    if before is not None and current.policy_hash != policy.hash:
+        _need_cool(state, parse(before, "the policy in force", in_force=True), now)
+    _need_cool(state, policy, now)
+
+
+def need_release(policy: Policy, release: str) -> None:
+    """Raises Refused for a release whose name the policy's glob does not match."""
+    if policy.release and not fnmatchcase(release, policy.release):
+        raise Refused(f"policy '{policy.name}' is for releases named {policy.release}, not for {release}")
+
+
+def _need_cool(state: StateWriter, policy: Policy, now: datetime) -> None:
+    until = cooldown_until(state, policy)
+    if until is not None and now < until:
+        left = ceil((until - now).total_seconds() / 60)
+        raise Refused(
+            f"cooldown: {left} of {policy.decisions.cooldown_minutes:g} min are left since the last automatic action (decisions.cooldown_minutes)"
+        )
 
 
 def _need_closed_incidents(state: StateWriter, rollout: Rollout) -> None:
@@ -106,23 +146,33 @@ def act(
     reason: str,
     now: datetime,
     expected_version: int | None = None,
+    **more: Any,
 ) -> Rollout:
-    """Send a person's event. Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw."""
+    """Send a person's event; `more` are further fields of its `Change`.
+
+    Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw.
+    """
     for _ in range(ATTEMPTS):
         current = state.rollout()
         if current is None:
             raise Refused("there is no rollout yet: start one with `controlplane release start`")
         if expected_version not in (None, current.version) and event is not Event.ROLLBACK:
             raise Refused(_looked_at(current, expected_version))
+        if current.policy_hash != policy.hash and event in _NEEDS_ITS_POLICY:
+            raise Refused(
+                f"the rollout is judged by policy {current.policy_hash[:12]} now, not {policy.hash[:12]}: try again"
+            )
+        now = max(now, current.updated_at)  # a clock that was set back is overruled by the record
         try:
-            after = apply(current, Change(event, ActorKind.PERSON, f"{reason} ({actor})", now), policy)
+            after = apply(current, Change(event, ActorKind.PERSON, f"{reason} ({actor})", now, **more), policy)
         except IllegalTransition as error:
             raise Refused(str(error)) from None
         payload = {"from": str(current.state), "to": str(after.state), "version": after.version, "share": after.share}
+        payload |= {"contained": list(after.contained)} if after.contained != current.contained else {}
         audit = AuditEntry(actor, str(event), current.rollout_id, reason, payload)
         commit = Commit(rollout=after, expected_version=current.version, stage_event=str(event), audit=(audit,))
         if event is Event.ROLLBACK:
-            commit = _with_incident(commit, current, actor, reason, now)
+            commit = _with_incident(commit, current, policy, actor, reason, now)
         try:
             state.commit(commit, now)
         except LostRace:
@@ -135,7 +185,7 @@ def _looked_at(current: Rollout, version: int | None) -> str:
     return f"the rollout is at version {current.version} now, not {version}: look again, then decide"
 
 
-def _with_incident(commit: Commit, rollout: Rollout, actor: str, reason: str, now: datetime) -> Commit:
+def _with_incident(commit: Commit, rollout: Rollout, policy: Policy, actor: str, reason: str, now: datetime) -> Commit:
     title = f"{rollout.release} rolled back by {actor}"
     incident = IncidentRow(
         incident_id=f"{rollout.rollout_id}-v{rollout.version + 1}",
@@ -162,7 +212,7 @@ def _with_incident(commit: Commit, rollout: Rollout, actor: str, reason: str, no
         starts_at=now,
         incident_id=incident.incident_id,
         times=Times(detected=now, cut=now),
-        done=("all traffic cut to the menu, execution of workflows switched off",),
+        done=(f"all traffic cut to {fallback(rollout, policy)}, execution of workflows switched off",),
     )
     message = NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id)
     return replace(commit, incident=incident, messages=(message,))
@@ -227,8 +277,8 @@ def _incident_event(
     return after
 
 
-def status(state: Any, policy: Policy) -> dict[str, Any]:
-    """What is served now, as plain values."""
+def status(state: Any, policy: Policy, now: datetime | None = None) -> dict[str, Any]:
+    """What is served now, as plain values; with `now` also which triggers are overridden then."""
     rollout: Rollout | None = state.rollout()
     if rollout is None:
         return {"rollout": None, "served": "baseline", "policy": policy.name}
@@ -243,8 +293,19 @@ def status(state: Any, policy: Policy) -> dict[str, Any]:
         "version": rollout.version,
         "since": to_text(rollout.updated_at),
         "reason": rollout.reason,
+        "accepted_release": rollout.accepted_release or None,
+        "baseline_release": baseline_release(rollout, policy),
+        "contained": list(rollout.contained),
+        **_overridden(state, policy, rollout, now),
         "cut_verified_at": None if verified is None else to_text(verified),
         "open_incidents": [row.incident_id for row in state.incidents() if row.state not in ("resolved", "reviewed")],
         "policy": policy.name,
         "policy_hash": rollout.policy_hash,
     }
+
+
+def _overridden(state: StateReader, policy: Policy, rollout: Rollout, now: datetime | None) -> dict[str, Any]:
+    if now is None:
+        return {}
+    mine = state.overrides(rollout.rollout_id)
+    return {"overridden": sorted(muted(policy, mine, rollout.rollout_id, max(now, rollout.updated_at)))}

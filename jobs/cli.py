@@ -10,9 +10,14 @@ import typer
 
 from jobs.cli_acceptance import review  # the module adds its commands to the groups eval and dataset, too
 from jobs.cli_assistant import assistant
+from jobs.cli_decide import containment, disable_execution, enable_execution, override, tick
+from jobs.cli_drill import drill
 from jobs.cli_evaluation import dataset, evaluation
+from jobs.cli_evidence import evidence
+from jobs.cli_experiment import experiment
 from jobs.cli_govern import audit, incident, release
 from jobs.cli_policy import policy
+from jobs.cli_tradeoff import tradeoff
 from jobs.console import OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
 
 app = typer.Typer(
@@ -31,6 +36,15 @@ app.add_typer(assistant, name="assistant")
 app.add_typer(evaluation, name="eval")
 app.add_typer(dataset, name="dataset")
 app.add_typer(review, name="review")
+app.add_typer(evidence, name="evidence")
+app.add_typer(override, name="override")
+app.add_typer(containment, name="containment")
+app.command("tick")(tick)
+app.command("drill")(drill)
+app.command("disable-execution")(disable_execution)
+app.command("enable-execution")(enable_execution)
+app.add_typer(experiment, name="experiment")
+app.command()(tradeoff)
 
 PIPE_WIDTH = 100_000  # of a table that no person looks at: nothing is folded
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same decisions.")]
@@ -170,8 +184,9 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     from jobs.compose import open_state, policy_in_force, workspace_settings
 
     settings = workspace_settings(home, must_exist=True)
-    with open_state(settings, clock()) as state:
-        value = actions.status(state, policy_in_force(settings, state))
+    now = clock()
+    with open_state(settings, now) as state:
+        value = actions.status(state, policy_in_force(settings, state), now)
     lines = [f"{key:20} {item}" for key, item in value.items()]
     show(value, as_json, "\n".join(lines))
 
@@ -196,7 +211,7 @@ def _person(home: str | None, event: str, actor: str, reason: str, as_json: bool
     with open_state(settings, now) as state:
         policy_ = policy_in_force(settings, state)
         actions.act(state, policy_, Event(event), actor, reason, now)
-        value = actions.status(state, policy_)
+        value = actions.status(state, policy_, now)
     show(
         value,
         as_json,

@@ -96,12 +96,16 @@ def release_start(
     evaluated: Annotated[
         str | None, typer.Option("--evaluated", help="Take the artefacts of this evaluation run instead of --artefact.")
     ] = None,
+    override_backtest: Annotated[
+        str,
+        typer.Option("--override-backtest", help="Start although the backtest is missing or broke its promise: why."),
+    ] = "",
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a release at the first stage; after a rollback, another one restarts there.
+    """Start a release at the first stage: the first one, another after a rollback, or the next after one that is COMPLETE.
 
-    Where the policy asks for it, exactly these artefacts need a passing evaluation (`controlplane eval run`).
+    Where the policy asks for it, exactly these artefacts need a passing evaluation (`controlplane eval run`), and the policy a backtest.
 
     Examples:
 
@@ -120,8 +124,8 @@ def release_start(
     with open_state(settings, now) as state:
         policy_ = read_policy(settings)
         hashes = _artefacts(artefact) if evaluated is None else find_run(state, evaluated).artefacts
-        actions.start_release(state, policy_, label, hashes, author or actor, actor, now)
-        value = actions.status(state, policy_)
+        actions.start_release(state, policy_, label, hashes, author or actor, actor, now, override_backtest.strip())
+        value = actions.status(state, policy_, now)
     show(value, as_json, f"{value['release']}: {value['state']} in {value['phase']} at {value['share']:.0%}")
 
 
@@ -142,7 +146,7 @@ def release_changed(
     with open_state(settings, now) as state:
         policy_ = policy_in_force(settings, state)
         actions.deploy(state, policy_, what, actor, now)
-        value = actions.status(state, policy_)
+        value = actions.status(state, policy_, now)
     show(value, as_json, f"recorded: {what}")
 
 

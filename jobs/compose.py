@@ -10,6 +10,7 @@ from pathlib import Path
 from controlplane.core.policy import Policy, parse
 from controlplane.settings import Settings, SettingsError, load, shipped_policy
 from controlplane.store.state import StateReader, StateWriter
+from jobs.deps import Deps
 
 
 def read_policy(settings: Settings) -> Policy:
@@ -39,7 +40,7 @@ def policy_in_force(settings: Settings, state: StateReader) -> Policy:
         raise SettingsError(
             f"policy {rollout.policy_hash[:12]} of {rollout.rollout_id} is not registered: restore the state"
         )
-    return parse(text, f"policy {rollout.policy_hash[:12]}")
+    return parse(text, f"policy {rollout.policy_hash[:12]}", in_force=True)
 
 
 def workspace_settings(
@@ -66,3 +67,10 @@ def open_state(settings: Settings, now: datetime) -> Iterator[StateWriter]:
         yield state
     finally:
         state.close()
+
+
+def follow_policy(deps: Deps) -> None:
+    """Judge a rollout by its own policy, also one that was started, or given another policy, while this process ran."""
+    rollout = deps.state.rollout()
+    if rollout is not None and rollout.policy_hash != deps.policy.hash:
+        deps.policy = policy_in_force(deps.settings, deps.state)

@@ -6,15 +6,18 @@ actions as the command line.
 
 from __future__ import annotations
 
+import ssl
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TextIO
 
 import httpx
 
+from controlplane.core.assignment import Unit
 from controlplane.core.policy import Policy
 from controlplane.core.rollout import Event
 from controlplane.server.app import create_app
@@ -23,6 +26,7 @@ from controlplane.server.services import (
     ActionRefused,
     ActionRequest,
     ControlAction,
+    Landing,
     QueryRefused,
     Role,
     Services,
@@ -31,12 +35,13 @@ from controlplane.server.services import (
 )
 from controlplane.settings import Settings, SettingsError
 from controlplane.store.flags import FlagReader
-from controlplane.store.landing import LandingWriter
+from controlplane.store.landing import LandingError, LandingWriter
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.warehouse import Warehouse
 from jobs import actions, notify
-from jobs.deps import Deps
+from jobs.compose import follow_policy
+from jobs.deps import Deps, FlagProbe
 from jobs.sql_command import QueryFailed, select
 
 API_SOURCE = "api"
@@ -96,15 +101,54 @@ def control_process(
         yield Control(deps, server, flags, landing)
 
 
-def prober(token: str) -> Callable[[str, str], dict[str, Any]]:
+@contextmanager
+def flags_for_a_moment(deps: Deps, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Serve flags on any free loopback port inside the block and probe that server; it reads the row anew for every question.
+
+    For a heartbeat without a lasting control process. What it serves is what any flag server of this state serves; it takes no records.
+    """
+    reader = StateReader(deps.settings.state_url)
+    try:
+        flags = FlagReader(reader, reread=timedelta(0))
+        with ControlServer(create_app(_services(deps, flags, _NoLanding(), clock)), 0) as server:
+            deps.flag_urls, deps.probe = (server.url,), prober(deps.settings.token)
+            yield
+    finally:
+        deps.flag_urls, deps.probe = (), None
+        reader.close()
+
+
+class _NoLanding:
+    """Refuses records: the sender must keep them and send them again to a process that stays."""
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> int:
+        raise LandingError("this control process lives for one heartbeat and takes no records")
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that servers are checked by, read once: to read them takes ten times as long as to ask."""
+    return httpx.create_ssl_context()
+
+
+def prober(token: str) -> FlagProbe:
     """Asks a flag server over HTTP which arm a synthetic customer is served, as any client would."""
 
-    def probe(url: str, key: str) -> dict[str, Any]:
+    def probe(url: str, unit: Unit) -> dict[str, Any]:
+        context = {
+            "targetingKey": unit.user_id,
+            "employee": unit.employee,
+            "segment": unit.segment,
+            "intent": unit.intent,
+            "mandatory_person": unit.mandatory_person,
+            "low_risk": unit.low_risk,
+        }
         answer = httpx.post(
             f"{url}/ofrep/v1/evaluate/flags/arm",
-            json={"context": {"targetingKey": key, "low_risk": True}},
+            json={"context": context},
             headers={"Authorization": f"Bearer {token}"},
             timeout=PROBE_SECONDS,
+            verify=_trust(),
         )
         answer.raise_for_status()
         value = answer.json()
@@ -113,12 +157,12 @@ def prober(token: str) -> Callable[[str, str], dict[str, Any]]:
     return probe
 
 
-def _services(deps: Deps, flags: FlagReader, landing: LandingWriter, clock: Callable[[], datetime]) -> Services:
+def _services(deps: Deps, flags: FlagReader, landing: Landing, clock: Callable[[], datetime]) -> Services:
     return Services(
         flags=flags,
         landing=landing,
         vitals=lambda: _vitals(deps),
-        status=lambda: actions.status(deps.state, deps.policy),
+        status=lambda: actions.status(deps.state, deps.policy, clock()),
         act=lambda wish: _act(deps, wish, clock()),
         sql=lambda query, limit: _sql(deps, query, limit),
         clock=clock,
@@ -141,6 +185,7 @@ def _vitals(deps: Deps) -> Vitals:
 
 
 def _act(deps: Deps, wish: ActionRequest, now: datetime) -> Mapping[str, Any]:
+    follow_policy(deps)
     try:
         if wish.action is ControlAction.PROMOTE:
             actions.promote(deps, wish.actor, wish.reason, now, wish.expected_version)
@@ -150,7 +195,7 @@ def _act(deps: Deps, wish: ActionRequest, now: datetime) -> Mapping[str, Any]:
             )
     except actions.Refused as refused:
         raise ActionRefused(str(refused)) from None
-    return actions.status(deps.state, deps.policy)
+    return actions.status(deps.state, deps.policy, now)
 
 
 def _sql(deps: Deps, query: str, limit: int) -> SqlResult:

@@ -8,17 +8,33 @@ from datetime import datetime
 from typing import Any
 
 from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of, resolved
-from controlplane.core.judge import AUTOMATIC
-from controlplane.core.model import Decision, Rollout, TriggerReading
+from controlplane.core import tripwire
+from controlplane.core.assignment import baseline_release
+from controlplane.core.judge import AUTOMATIC, FACTS_BEHIND, SWAPPED, VALIDITY
+from controlplane.core.model import Action, BlockCounts, Decision, Rollout, RolloutState, TriggerReading, Verdict
 from controlplane.core.policy import Policy, Trigger
 from controlplane.core.rollout import ActorKind, Change, Event, apply, history_name
-from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
+from controlplane.core.streams import is_exact
+from controlplane.core.tripwire import Misrouting
+from controlplane.store.state_rows import AuditEntry, Commit, Containment, IncidentRow, NewMessage, from_text, to_text
 
-_SEVERITY = {Event.ROLLBACK: Severity.CRITICAL, Event.DISABLE_EXECUTION: Severity.ERROR, Event.HOLD: Severity.WARNING}
+_SEVERITY = {
+    Event.ROLLBACK: Severity.CRITICAL,
+    Event.CONTAIN: Severity.CRITICAL,
+    Event.DISABLE_EXECUTION: Severity.ERROR,
+    Event.HOLD: Severity.WARNING,
+}
+_NAME = {
+    Event.ROLLBACK: "rollback",
+    Event.CONTAIN: "contained_category",
+    Event.DISABLE_EXECUTION: "execution_disabled",
+    Event.HOLD: "hold",
+}
 _DID = {
-    Event.ROLLBACK: "all traffic cut to the menu, execution of workflows switched off",
+    Event.ROLLBACK: "all traffic cut to {fallback}, execution of workflows switched off",
     Event.DISABLE_EXECUTION: "execution of workflows switched off",
     Event.HOLD: "the ramp is held at its share",
+    Event.CONTAIN: "the category goes to people in both arms, execution of workflows switched off",
 }
 
 
@@ -35,7 +51,7 @@ def reading_json(reading: TriggerReading) -> dict[str, Any]:
         "fired": reading.fired,
         "onset": None if reading.onset is None else to_text(reading.onset),
         "weight_spent": reading.weight_spent,
-    }
+    } | ({} if reading.exact else {"exact": False})
 
 
 def counts_json(name: str, reading_counts: Any) -> dict[str, Any]:
@@ -48,15 +64,54 @@ def counts_json(name: str, reading_counts: Any) -> dict[str, Any]:
     return plain
 
 
+def reading_of_ledger(
+    plain: Mapping[str, Any], counts: Mapping[str, Any], start: datetime, span_seconds: int
+) -> TriggerReading:
+    """The reading that `reading_json` and `counts_json` were made of, with a reason for today."""
+    metric, segment = str(plain["metric"]), str(plain["segment"])
+    none = (0, 0, 0, 0, 0)
+    where = "" if segment == "all" else f" in segment {segment}"
+    return TriggerReading(
+        trigger=str(plain["trigger"]),
+        metric=metric,
+        segment=segment,
+        action=Action(plain["action"]),
+        verdict=Verdict[plain["verdict"]],
+        block_start=start,
+        log_e=float("-inf") if plain["log_e"] is None else float(plain["log_e"]),
+        log_threshold=float(plain["log_threshold"]),
+        fired=bool(plain["fired"]),
+        counts=BlockCounts(
+            metric=metric,
+            segment=segment,
+            start=start,
+            span_seconds=span_seconds,
+            n_t=counts["nT"],
+            x_t=counts["xT"],
+            n_c=counts["nC"],
+            x_c=counts["xC"],
+            k_t=tuple(counts.get("kT", none)),
+            k_c=tuple(counts.get("kC", none)),
+        ),
+        reason=f"{metric}{where} was found beyond its limit at {to_text(start)}, and nobody has let go of it",
+        onset=None if plain["onset"] is None else from_text(plain["onset"]),
+        weight_spent=float(plain["weight_spent"]),
+        exact=bool(plain.get("exact", True)),
+    )
+
+
 def trigger_of(policy: Policy, name: str) -> Trigger:
     """The policy's trigger of that name."""
     return next(trigger for trigger in policy.triggers if trigger.name == name)
 
 
 def promise(policy: Policy, name: str, segment: str) -> str:
-    """The error budget in words for one stream."""
+    """The error budget in words for one stream; validity checks and the tripwire are outside it."""
+    if not any(trigger.name == name for trigger in policy.triggers):
+        return promise_text(0, 0, 0, counted=False)
     alpha = policy.alpha(trigger_of(policy, name), segment)
-    return promise_text(alpha, policy.budget.false_rollback, policy.budget.horizon_weeks)
+    exact = is_exact(trigger_of(policy, name))
+    return promise_text(alpha, policy.budget.false_rollback, policy.budget.horizon_weeks, exact=exact)
 
 
 def automatic_commit(
@@ -67,10 +122,13 @@ def automatic_commit(
     exposed: int | None,
     estimates: Mapping[tuple[str, str], tuple[str, str]],
     dashboard_url: str | None,
+    tripped: Sequence[Misrouting] = (),
 ) -> tuple[Commit, Rollout]:
-    """Everything that an automatic decision writes, and the rollout after it."""
+    """Everything that an automatic decision writes, and the rollout after it. `tripped`: what a containment is for."""
     event = Event(decision.event)
-    after = apply(rollout, Change(event, ActorKind.AUTOMATIC, decision.reason, decision.decided_at), policy)
+    categories = tuple(sorted({tripwire.category(item) for item in tripped})) if event is Event.CONTAIN else ()
+    change = Change(event, ActorKind.AUTOMATIC, decision.reason, decision.decided_at, categories=categories)
+    after = apply(rollout, change, policy)
     payload = {
         "from": str(rollout.state),
         "to": str(after.state),
@@ -91,8 +149,19 @@ def automatic_commit(
         audit=(audit,),
         messages=(message,),
         incident=incident,
+        containments=containments(tripped, rollout, decision.decided_at) if event is Event.CONTAIN else (),
     )
     return commit, after
+
+
+def containments(tripped: Sequence[Misrouting], rollout: Rollout, now: datetime) -> tuple[Containment, ...]:
+    """What is kept of the evaluations that tripped the wire, so that each acts once."""
+    return tuple(
+        Containment(
+            item.evaluation_id, tripwire.category(item), item.conversation_id, rollout.rollout_id, item.evaluator, now
+        )
+        for item in tripped
+    )
 
 
 def _incident(
@@ -111,25 +180,51 @@ def _incident(
         rollout_id=rollout.rollout_id,
         release=rollout.release,
         state="open",
-        severity=str(_SEVERITY[event]),
-        title=_title(event, rollout, decision.trigger),
-        trigger=decision.trigger or "freshness",
+        severity=str(severity(decision)),
+        title=_title(event, rollout, decision),
+        trigger=cause(decision),
         detected_at=now,
         onset_at=onset,
         cut_at=now if event is Event.ROLLBACK else None,
         customers_exposed=exposed,
         evidence={
+            **decision.evidence,
             "readings": [
                 reading_json(reading) | {"counts": counts_json(reading.trigger, reading.counts)} for reading in fired
-            ]
+            ],
         },
         timeline=tuple(timeline),
     )
 
 
-def _title(event: Event, rollout: Rollout, trigger: str | None) -> str:
-    did = {Event.ROLLBACK: "rolled back", Event.HOLD: "ramp held", Event.DISABLE_EXECUTION: "execution disabled"}[event]
-    return f"{rollout.release} {did}: {(trigger or 'stale data').replace('_', ' ')}"
+def severity(decision: Decision) -> Severity:
+    """How urgent it is; a rollback that was weakened to a hold is for a person to decide, at once."""
+    return Severity.CRITICAL if "weakened" in decision.evidence else _SEVERITY[Event(decision.event)]
+
+
+def fallback(rollout: Rollout, policy: Policy) -> str:
+    """What serves everybody after a rollback, in words."""
+    served = baseline_release(replace(rollout, state=RolloutState.ROLLED_BACK), policy)
+    return f"the {served}" if served == policy.baseline else f"release {served}"
+
+
+def cause(decision: Decision) -> str:
+    """The trigger, or which doubt about the data it was."""
+    if decision.trigger:
+        return decision.trigger
+    doubts = {FACTS_BEHIND: "facts_behind", SWAPPED: "swapped_arms"}
+    return next((name for words, name in doubts.items() if decision.reason.startswith(words)), "freshness")
+
+
+def _title(event: Event, rollout: Rollout, decision: Decision) -> str:
+    did = {
+        Event.ROLLBACK: "rolled back",
+        Event.HOLD: "ramp held",
+        Event.DISABLE_EXECUTION: "execution disabled",
+        Event.CONTAIN: "category contained",
+    }[event]
+    why = cause(decision)
+    return f"{rollout.release} {did}: {'stale data' if why == 'freshness' else why.replace('_', ' ')}"
 
 
 def opening_alert(
@@ -143,17 +238,25 @@ def opening_alert(
     dashboard_url: str | None,
 ) -> Alert:
     """The first message of an incident."""
-    name = {Event.ROLLBACK: "rollback", Event.HOLD: "hold", Event.DISABLE_EXECUTION: "execution_disabled"}[event]
-    labels = {"alertname": name, "release": rollout.release, "rollout_id": rollout.rollout_id, "phase": rollout.phase}
-    labels |= {"action": str(event), "trigger": decision.trigger or "freshness"}
-    if event is not Event.ROLLBACK and decision.trigger:
+    labels = {
+        "alertname": _NAME[event],
+        "release": rollout.release,
+        "rollout_id": rollout.rollout_id,
+        "phase": rollout.phase,
+    }
+    labels |= {"action": str(event), "trigger": cause(decision)}
+    if event is Event.CONTAIN:
+        labels |= {"category": "safety", "safety": "confirmed"}
+    elif decision.trigger in VALIDITY or cause(decision) in ("swapped_arms", "facts_behind"):
+        labels["category"] = "validity"
+    elif event is not Event.ROLLBACK and decision.trigger:
         labels["category"] = "metric"
     segment = str(decision.evidence.get("segment", "all"))
     return Alert(
         alert_id=f"{incident.incident_id}:opened",
         labels=labels,
         annotations={"title": incident.title, "summary": decision.reason},
-        severity=_SEVERITY[event],
+        severity=severity(decision),
         starts_at=decision.decided_at,
         incident_id=incident.incident_id,
         readings=alert_readings(fired, estimates),
@@ -162,7 +265,7 @@ def opening_alert(
         else promise_text(0, 0, 0, counted=False),
         times=Times(onset=incident.onset_at, detected=incident.detected_at, cut=incident.cut_at),
         customers_exposed=incident.customers_exposed,
-        done=(_DID[event],),
+        done=(_DID[event].format(fallback=fallback(rollout, policy)),),
         links=_links(dashboard_url),
     )
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from alerts.deliver import Pauses, Receiver, Rules
+from controlplane.core.assignment import Unit
 from controlplane.core.policy import Policy
 from controlplane.settings import Settings
 from controlplane.store.state import StateWriter
 from controlplane.store.warehouse import Warehouse
 
-FlagProbe = Callable[[str, str], dict[str, Any]]  # (server URL, synthetic key) -> {"arm", "version"}
+FlagProbe = Callable[[str, Unit], dict[str, Any]]  # (server URL, synthetic customer) -> {"arm", "version"}
 
 
 @dataclass
@@ -33,6 +34,12 @@ class Deps:
     dashboard_url: str | None = None
     last_beat: datetime | None = None  # when a heartbeat last did all its steps
     failing: str | None = None  # what stopped the newest one
+    strays: tuple[frozenset[str], datetime] | None = (
+        None  # severe evaluations of no conversation of ours, and when they were looked up
+    )
+    arms_seen: tuple[str, int] | None = (
+        None  # rollout and version for which every flag server was seen to serve the right arms
+    )
 
     @property
     def home(self) -> Path:

@@ -3,11 +3,14 @@
 One run closes every block whose labels are mature, steps the evidence, and records blocks, evidence and at most one decision in
 one state transaction by compare-and-swap. A lost race re-reads and decides again; nothing is written twice, because a closed
 block is unique in the ledger.
+
+Facts that are older than the state close nothing: a block closes once, and would close without what was lost. Time never runs backwards here:
+a clock that was set back is overruled by the newest thing that the rollout's row records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,19 +20,23 @@ from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
 from controlplane.core.model import Decision, Rollout, TriggerReading
 from controlplane.core.policy import Policy
-from controlplane.core.triggers import CertificateStanding, latched_beyond_page
+from controlplane.core.rollout import Event
+from controlplane.core.triggers import CertificateStanding, CountKey, last_block
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
-from controlplane.store.state_rows import Commit
+from controlplane.store.state_rows import Commit, from_text
 from controlplane.store.utc import to_naive as utc
-from jobs import reviews
+from jobs import pages, reviews
 from jobs.closing import Closing, close, stage_key
-from jobs.decisions import automatic_commit
+from jobs.compose import follow_policy
+from jobs.decisions import automatic_commit, reading_of_ledger
 from jobs.deps import Deps
+from jobs.situation import cooldown_until, facts_behind, situation
 
 ATTEMPTS = 5
+RESTARTS_CERTIFICATES = frozenset({str(Event.DEPLOY), str(Event.POLICY)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Evaluation:
     watermark: datetime | None = None
     fresh: bool = False
     blocks: int = 0
+    situation: judge.Situation | None = None
 
 
 def run(deps: Deps, now: datetime) -> Evaluation:
@@ -59,16 +67,26 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     rollout = deps.state.rollout()
     if rollout is None:
         return Evaluation(None)
+    follow_policy(deps)
+    if deps.policy.hash != rollout.policy_hash:
+        raise LostRace("the rollout was given another policy meanwhile")
+    now = max(now, rollout.updated_at)
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
     history = stage_events(deps, rollout)
     fresh = is_fresh(deps.policy, rollout, mark, now)
+    behind = facts_behind(deps)
     closing = Closing()
-    if mark is not None:
+    if mark is not None and not behind:
         close(deps, rollout, history, mark, closing)
-    latched = any(latched_beyond_page(deps.policy, state) for state in _states(deps, rollout, closing))
-    decision = judge.decide(rollout, deps.policy, closing.readings, fresh=fresh, now=now, latched=latched)
-    after = _record(deps, rollout, closing, decision, now)
-    return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger))
+    states = _states(deps, rollout, closing)
+    seen = situation(deps, rollout, states, history, now, fresh=fresh, behind=behind)
+    readings: Sequence[TriggerReading] = closing.readings
+    decision = judge.decide(rollout, deps.policy, readings, seen)
+    if decision is not None and decision.trigger is not None and "log_e" not in decision.evidence:
+        readings = [*fired_before(deps, rollout, seen.latched), *readings]
+        decision = judge.decide(rollout, deps.policy, readings, seen)
+    after = _record(deps, rollout, closing, decision, readings, seen, history)
+    return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger), seen)
 
 
 def _states(deps: Deps, rollout: Rollout, closing: Closing) -> list[dict[str, Any]]:
@@ -92,26 +110,50 @@ def stage_events(deps: Deps, rollout: Rollout) -> list[StageEvent]:
 def stage_events_of(state: StateReader, rollout: Rollout) -> list[StageEvent]:
     """As `stage_events`, where only the state is at hand."""
     rows = state.stages(rollout.rollout_id)
-    return [StageEvent(row.version, row.event, row.state, row.started_at) for row in rows]
+    return [StageEvent(row.version, row.event, row.state, row.started_at, row.share) for row in rows]
 
 
-def _record(deps: Deps, rollout: Rollout, closing: Closing, decision: Decision | None, now: datetime) -> Rollout:
-    after = rollout
+def fired_before(deps: Deps, rollout: Rollout, keys: Collection[CountKey]) -> list[TriggerReading]:
+    """The newest fired reading of each of these streams, from the ledger: the evidence of what is acted upon only now."""
+    found: dict[CountKey, TriggerReading] = {}
+    for row in deps.state.fired_rows(rollout.rollout_id):
+        counts = {(item["stream"], item["segment"]): item for item in row["counts"]}
+        for plain in row["readings"]:
+            key = (plain["trigger"], plain["segment"])
+            if plain["fired"] and key in keys and key not in found:
+                found[key] = reading_of_ledger(plain, counts[key], from_text(row["block_start"]), row["span_seconds"])
+    return list(found.values())
+
+
+def _record(
+    deps: Deps,
+    rollout: Rollout,
+    closing: Closing,
+    decision: Decision | None,
+    readings: Sequence[TriggerReading],
+    seen: judge.Situation,
+    history: Sequence[StageEvent],
+) -> Rollout:
+    after, now = rollout, seen.now
     commit = Commit()
     if decision is not None:
-        fired = [reading for reading in closing.readings if reading.fired]
+        fired = [reading for reading in readings if reading.fired]
         latest = {(reading.trigger, reading.segment): reading for reading in fired}
         exposed = customers_exposed(deps, fired, now) if fired else None
         from jobs.estimates import (
             estimates_since,
         )  # SciPy's distributions take seconds to import; a healthy tick needs none
 
-        estimates = estimates_since(deps, rollout, closing.ledger, latest.values())
+        named = {trigger.name for trigger in deps.policy.triggers}
+        estimated = [reading for reading in latest.values() if reading.trigger in named]
+        estimates = estimates_since(deps, rollout, closing.ledger, estimated)
         commit, after = automatic_commit(
-            decision, rollout, deps.policy, list(latest.values()), exposed, estimates, deps.dashboard_url
+            decision, rollout, deps.policy, list(latest.values()), exposed, estimates, deps.dashboard_url, seen.tripped
         )
-    if closing.ledger or decision is not None:
-        deps.state.commit(replace(commit, ledger=closing.ledger, lanes=closing.lanes), now)
+    told = pages.messages(deps, rollout, seen, decision, history, readings)
+    if closing.ledger or decision is not None or told:
+        whole = replace(commit, ledger=closing.ledger, lanes=closing.lanes, messages=(*commit.messages, *told))
+        deps.state.commit(whole, now)
     return after
 
 
@@ -126,11 +168,18 @@ def customers_exposed(deps: Deps, fired: Sequence[TriggerReading], until: dateti
 
 
 def standings(deps: Deps, rollout: Rollout) -> dict[str, CertificateStanding]:
-    """Where each certificate of the rollout's current stage stands; a lane that has not closed a block of it gives nothing."""
+    """Where each certificate of the rollout's current stage stands.
+
+    A lane gives nothing until it has closed a block of the stage, and of the time since the newest deploy or change of policy: what was
+    certified before that speaks of something else.
+    """
     found: dict[str, CertificateStanding] = {}
-    stage_version = current_stage_version(deps, rollout)
+    history = stage_events(deps, rollout)
+    stage_version = spans(history)[-1].version
+    changed = max((row.started_at for row in history if row.event in RESTARTS_CERTIFICATES), default=None)
     for lane in deps.state.lanes(rollout.rollout_id).values():
-        if int(lane.state.get("last", {}).get("version", -1)) != stage_version:
+        last = last_block(lane.state)
+        if last is None or last.stage_version != stage_version or (changed is not None and last.start < changed):
             continue
         for name, plain in lane.state.get("standings", {}).items():
             found[name] = CertificateStanding(**plain)
@@ -149,6 +198,9 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         treated = int(cursor.execute(load("decisions/treated_units"), {"stage_key": key}).fetchall()[0][0])
     approvers = set(deps.state.approvals(rollout)) | ({extra_approver} if extra_approver else set())
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
+    now, history = max(now, rollout.stage_started_at), stage_events(deps, rollout)
+    fresh, behind = is_fresh(deps.policy, rollout, mark, now), facts_behind(deps)
+    seen = situation(deps, rollout, _states(deps, rollout, Closing()), history, now, fresh=fresh, behind=behind)
     facts = GateFacts(
         now=now,
         treated=treated,
@@ -156,7 +208,10 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         approvers=tuple(sorted(approvers)),
         author=deps.state.author(rollout.release_hash) or "",
         fired=deps.state.has_fired(rollout.rollout_id),
-        fresh=is_fresh(deps.policy, rollout, mark, now),
-        reviewed=reviews.gate_lines(deps, rollout, spans(stage_events(deps, rollout))[-1]),
+        fresh=fresh,
+        reviewed=reviews.gate_lines(deps, rollout, spans(history)[-1]),
+        invalid=seen.invalid,
+        facts_behind=behind,
+        cooldown_until=cooldown_until(deps.state, deps.policy),
     )
     return judge_gate(rollout, deps.policy.phase(rollout.phase), facts)

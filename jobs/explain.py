@@ -9,9 +9,12 @@ from typing import Any
 
 from controlplane.core.model import Rollout
 from controlplane.core.policy import Policy
+from controlplane.core.tripwire import said
 from controlplane.store.state import StateReader
 from jobs import actions
 from jobs.compose import open_state, policy_in_force, workspace_settings
+from jobs.decisions import trigger_of
+from jobs.power import smallest_found, words
 
 DECISIONS = 10
 
@@ -23,7 +26,7 @@ def explanation(home: str | None, now: datetime) -> dict[str, Any]:
         policy = policy_in_force(settings, state)
         rollout = state.rollout()
         return {
-            "status": actions.status(state, policy),
+            "status": actions.status(state, policy, now),
             "decisions": [_decision(row) for row in state.audit_rows()[-DECISIONS:]],
             "streams": [] if rollout is None else streams(state, rollout, policy),
             "certificates": [] if rollout is None else certificates(state, rollout),
@@ -39,9 +42,13 @@ def _decision(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def streams(state: StateReader, rollout: Rollout, policy: Policy) -> list[dict[str, Any]]:
-    """The newest reading of every stream of the rollout; a trigger that has closed no block yet is one without data."""
+    """The newest reading of every stream of the rollout and the smallest harm it could have found in this stage so far.
+
+    A trigger that has closed no block yet is one without data.
+    """
     newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in state.ledger_rows(rollout.rollout_id):
+    ledger = state.ledger_rows(rollout.rollout_id)
+    for row in ledger:
         for reading in json.loads(row["readings"]):
             newest[reading["trigger"], reading["segment"]] = reading | {"block_start": row["block_start"]}
     seen = {trigger for trigger, _ in newest}
@@ -53,6 +60,11 @@ def streams(state: StateReader, rollout: Rollout, policy: Policy) -> list[dict[s
                 "verdict": "NO_DATA",
                 "fired": False,
             } | dict.fromkeys(("log_e", "log_threshold", "block_start"))
+    thresholds = {key: row["log_threshold"] for key, row in newest.items()}
+    found = smallest_found(policy, rollout, ledger, thresholds)
+    for (name, segment), harm in found.items():
+        said = words(trigger_of(policy, name).kind, harm)
+        newest[name, segment] |= {"smallest_found": harm, "could_have_found": said}
     return [newest[key] for key in sorted(newest)]
 
 
@@ -82,15 +94,22 @@ def explanation_text(value: dict[str, Any]) -> str:
     ]
     lines.append(f"why: {status.get('reason', 'no rollout has been started')}")
     lines.append(f"promise: {value['promise']}")
+    if status.get("overridden"):
+        lines.append(f"overridden, these page instead of acting: {', '.join(status['overridden'])}")
+    if status.get("contained"):
+        lines.append(f"contained, these go to people: {', '.join(said(name) for name in status['contained'])}")
     if value["streams"]:
-        lines.append("evidence (natural log, against its threshold):")
+        lines.append(
+            "evidence (natural log, against its threshold; the smallest harm that half of the time this stage had found by now):"
+        )
     for item in value["streams"]:
         if item["log_threshold"] is None:
             lines.append(f"  {item['trigger']:24} {'':8} {'no block closed yet':>10}  {item['verdict']}")
             continue
         log_e = "no weight" if item["log_e"] is None else f"{item['log_e']:.2f}"
         mark = "FIRED" if item["fired"] else item["verdict"]
-        lines.append(f"  {item['trigger']:24} {item['segment']:8} {log_e:>10} / {item['log_threshold']:.2f}  {mark}")
+        where = f"{item['trigger']:24} {item['segment']:8} {log_e:>10} / {item['log_threshold']:.2f}"
+        lines.append(f"  {where}  {mark:8} {item.get('could_have_found', '')}".rstrip())
     for item in value["certificates"]:
         mark = "certified" if item["certified"] else "not yet"
         lines.append(f"  certificate {item['name']:12} {item['log_e']:>10.2f} / {item['log_threshold']:.2f}  {mark}")

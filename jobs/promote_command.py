@@ -24,7 +24,7 @@ def promote_command(home: str | None, actor: str, reason: str, now: datetime) ->
     with open_state(settings, now) as state, Warehouse.open(settings.workspace.facts) as warehouse:
         policy = policy_in_force(settings, state)
         actions.promote(Deps(settings, warehouse, state, policy), actor, reason, now)
-        return actions.status(state, policy)
+        return actions.status(state, policy, now)
 
 
 def _ask(settings: Settings, url: str, actor: str, reason: str) -> dict[str, Any]:

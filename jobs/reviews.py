@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controlplane.assistant.record import sampled
 from controlplane.core.blocks import Span
 from controlplane.core.gates import Requirement
 from controlplane.core.model import Rollout
 from controlplane.core.policy import Policy
 from controlplane.core.review import LABELS, ReviewTally, review_requirements
+from controlplane.core.sampling import sampled
 from controlplane.store.queries import load
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_evaluation import ReviewLabel

@@ -26,6 +26,7 @@ class Tick:
     stored: int
     evaluation: Evaluation
     delivered: int
+    verification: verify.Verification | None = None  # of a cut; None when there is none to verify
 
 
 def run(deps: Deps, now: datetime, clock: Callable[[], datetime] | None = None) -> Tick:
@@ -66,10 +67,10 @@ def _beat(deps: Deps, now: datetime, clock: Callable[[], datetime] | None) -> Ti
     counts = attempt(ingest.run)
     attempt(partial(inbox.run, between=between))
     evaluation = attempt(evaluate.run)
-    attempt(verify.run)
+    verification = attempt(verify.run)
     delivered = attempt(notify.run)
     if len(failures) > 1:
         raise ExceptionGroup("several steps of a heartbeat failed", failures)
     if failures or counts is None or evaluation is None or delivered is None:
         raise failures[0]
-    return Tick(counts.stored, evaluation, len(delivered))
+    return Tick(counts.stored, evaluation, len(delivered), verification)

@@ -25,19 +25,27 @@ from controlplane.settings import Settings, SettingsError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import publish, tick
-from jobs.compose import policy_in_force, read_policy, workspace_settings
-from jobs.console import OUTSIDE, clock, fail, stderr
+from jobs import judging, publish, tick
+from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
+from jobs.console import clock, stderr
 from jobs.control import Control, control_process
 from jobs.deps import Deps
-from jobs.process import announce, announced, left_behind, withdraw
+from jobs.lease import (
+    LEASE,
+    LEASE_SECONDS,
+    LEASE_TTL,
+    free_left_behind,
+    give_up_lease,
+    owner_of,
+    refuse_second,
+    wait_for_lease,
+)
+from jobs.process import announce, withdraw
 from jobs.scheduler import Job, last_due, schedule
 
-LEASE = "writer"
-LEASE_TTL = timedelta(seconds=10)
-LEASE_SECONDS = 2.0
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
+JUDGE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 MONTHLY = "0 3 1 * *"
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
@@ -56,16 +64,10 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
         raise SettingsError(
             f"{settings.workspace.home} is a demo's workspace, with simulated time: name another with --home"
         )
-    running = announced(settings)
-    if running is not None:
-        fail(
-            f"process {running['pid']} serves {settings.workspace.home} already, at {running['url']}: end it first, "
-            "or name another folder with --home",
-            OUTSIDE,
-        )
+    refuse_second(settings)
     if port is not None:
         settings = replace(settings, port=port)
-    owner = _owner(os.getpid())
+    owner = owner_of(os.getpid())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -77,9 +79,7 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
             f"the rollout is judged by its own policy {policy.hash[:12]}; {settings.policy_path} ({named.hash[:12]}) applies to "
             "the next one: controlplane release start --policy"
         )
-    dead = left_behind(settings)
-    if dead is not None:  # its lease need not run out: a restart after `kill -9` goes on at once
-        state.give_up_lease(LEASE, _owner(dead), clock())
+    free_left_behind(settings, state)
     state.close()
     try:
         with control_process(
@@ -88,31 +88,6 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
             _serve(settings, control, owner, stop, dashboards)
     finally:
         give_up_lease(settings, owner)
-
-
-def _owner(pid: int) -> str:
-    return f"{socket.gethostname()}:{pid}"
-
-
-def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> None:
-    """Take the writer lease; after a crash the old one runs out in seconds. Raises FencedOff when a living process has it."""
-    deadline = time.monotonic() + 2 * LEASE_TTL.total_seconds()
-    while True:
-        try:
-            state.take_lease(LEASE, owner, clock(), LEASE_TTL)
-            return
-        except FencedOff as error:
-            if time.monotonic() > deadline or stop.is_set():
-                raise FencedOff(f"{error}: another control process runs on this workspace") from None
-            stderr.print("waiting for the writer lease of a process that ended hard")
-            stop.wait(1.0)
-
-
-def give_up_lease(settings: Settings, owner: str) -> None:
-    """Let go of the lease however this process ends, so that the next one need not wait; another owner's stays."""
-    state = StateWriter(settings.state_url)
-    state.give_up_lease(LEASE, owner, clock())
-    state.close()
 
 
 def _serve(settings: Settings, control: Control, owner: str, stop: threading.Event, dashboards: bool) -> None:
@@ -158,10 +133,12 @@ def _jobs(control: Control, owner: str) -> list[Job]:
     def renew(now: datetime) -> object:
         return deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
 
+    judge = judging.answer_judge(deps.settings, control.landing)
     return [
         Job("lease", renew, seconds=LEASE_SECONDS, claimed=False),  # of its own: a long beat must not lose the lease
         Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
         Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
+        Job("judge", lambda now: judge.run(deps, now), seconds=JUDGE_SECONDS, claimed=False),
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
         Job(
             "drift",
@@ -171,13 +148,6 @@ def _jobs(control: Control, owner: str) -> list[Job]:
             worth_catching_up=lambda due: has_facts_before(deps, due),
         ),
     ]
-
-
-def follow_policy(deps: Deps) -> None:
-    """Judge a rollout by its own policy, also one that was started with another policy while this process ran."""
-    rollout = deps.state.rollout()
-    if rollout is not None and rollout.policy_hash != deps.policy.hash:
-        deps.policy = policy_in_force(deps.settings, deps.state)
 
 
 def monthly_drift(control: Control, now: datetime) -> str:

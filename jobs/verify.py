@@ -2,7 +2,8 @@
 
 A cut is verified when (1) a fresh read of the state says ROLLED_BACK, (2) every flag server serves the baseline for synthetic
 keys, from this version of the row or a newer one, and (3) the sources' watermark has passed the cut plus the clients' poll
-limit and no record of an exposure to the assistant lies behind that. Until then it is pending; after `DEADLINE` it pages.
+limit and no record of an exposure to the assistant lies behind that. Until then it is looked at again with every heartbeat; when it is not
+verified `watch.verify_seconds` after the cut, it pages, once, and is looked at further.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from alerts.model import Alert
+from controlplane.core.assignment import Unit
 from controlplane.core.model import Rollout, RolloutState
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
@@ -18,8 +20,6 @@ from controlplane.store.state_rows import IncidentRow
 from controlplane.store.utc import to_naive as utc
 from jobs.decisions import unverified_commit, verified_commit
 from jobs.deps import Deps
-
-DEADLINE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,18 @@ def run(deps: Deps, now: datetime) -> Verification | None:
     if deps.state.cut_verified_at(rollout.rollout_id) is not None:
         return None
     incident = _incident(deps, rollout)
-    if incident is None:
+    if incident is None or incident.cut_at is None:
         return None
-    result = check(deps, rollout, now)
+    cut_at = incident.cut_at
+    result = check(deps, rollout, cut_at)
     if result.verified:
         _record_verified(deps, rollout, incident, result, now)
-    elif now - rollout.updated_at > DEADLINE and not _already_paged(deps, incident):
+    elif now - cut_at > timedelta(seconds=deps.policy.watch.verify_seconds) and not _already_paged(deps, incident):
         deps.state.commit(unverified_commit(incident, rollout, now, result.reason), now)
     return result
 
 
-def check(deps: Deps, rollout: Rollout, now: datetime) -> Verification:
+def check(deps: Deps, rollout: Rollout, cut_at: datetime) -> Verification:
     """Read-back, probes and exposures, in that order; the first that fails gives the reason."""
     current = deps.state.rollout()
     if current is None or current.state is not RolloutState.ROLLED_BACK:
@@ -57,7 +58,7 @@ def check(deps: Deps, rollout: Rollout, now: datetime) -> Verification:
     probes, wrong = _probe(deps, rollout)
     if wrong:
         return Verification(False, wrong, probes)
-    deadline = rollout.updated_at + timedelta(seconds=deps.policy.watch.client_poll_seconds)
+    deadline = cut_at + timedelta(seconds=deps.policy.watch.client_poll_seconds)
     with deps.warehouse.cursor() as cursor:
         rows = cursor.execute(load("decisions/exposures_after_cut"), {"deadline": utc(deadline)}).fetchall()
     if rows[0][0]:
@@ -78,7 +79,7 @@ def _probe(deps: Deps, rollout: Rollout) -> tuple[int, str]:
         for number in range(deps.policy.watch.probes):
             key = f"probe-{rollout.rollout_id}-{number}"
             try:
-                answer = deps.probe(url, key)
+                answer = deps.probe(url, Unit(key, employee=number % 2 == 1, low_risk=True))
             except Exception as error:
                 return probes, f"flag server {url} does not answer: {error}"
             probes += 1

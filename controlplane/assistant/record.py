@@ -11,7 +11,6 @@ Rules
   of those that fit the question. A release that quotes its own broken page faithfully is wrong all the same.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ from typing import Any
 
 from controlplane.assistant import groundedness
 from controlplane.assistant.knowledge_base import Knowledge
-from controlplane.assistant.model import IntentPrediction, Message, Passage, Reply, ReplyKind
-from controlplane.assistant.retrieval import Bm25Index
+from controlplane.assistant.model import Message, Reply, ReplyKind
+from controlplane.assistant.reviewed import ReviewedPassages
+from controlplane.core.sampling import sampled
 
 Record = dict[str, Any]
-JUDGED_PASSAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +43,16 @@ class GroundednessEvaluator:
         """`sampling_rate` in (0, 1]."""
         if not 0 < sampling_rate <= 1:
             raise ValueError(f"sampling_rate must lie in (0, 1], got {sampling_rate}")
-        self._index = Bm25Index(reference)
-        self._by_id = {passage.id: passage for passage in reference.passages}
+        self._reviewed = ReviewedPassages(reference)
         self._rate = sampling_rate
 
     def evaluate(self, message: Message, reply: Reply) -> Record | None:
         """The evaluation record of an answer in the sample, else None; a courtesy is no answer."""
         if reply.kind is not ReplyKind.ANSWER or reply.is_small_talk or not sampled(reply.interaction_id, self._rate):
             return None
-        judged = groundedness.score(reply.answer, self._passages(message.text, reply))
+        judged = groundedness.score(
+            reply.answer, self._reviewed.passages(message.text, reply.intent_pred, reply.intent_conf, reply.sources)
+        )
         return {
             "record": "evaluation",
             "evaluation_id": f"{reply.interaction_id}:groundedness",
@@ -65,14 +65,6 @@ class GroundednessEvaluator:
             "evaluator": groundedness.detector(),
             "sampling_rate": self._rate,
         }
-
-    def _passages(self, question: str, reply: Reply) -> tuple[Passage, ...]:
-        intent = None
-        if reply.intent_pred is not None:
-            intent = IntentPrediction(reply.intent_pred, reply.intent_conf or 1.0, {})
-        fitting = [hit.passage for hit in self._index.search(question, intent, JUDGED_PASSAGES)]
-        cited = [self._by_id[source] for source in reply.sources if source in self._by_id]
-        return tuple(dict.fromkeys([*cited, *fitting]))
 
 
 def landing_records(
@@ -188,12 +180,6 @@ def without(text: str, private: Sequence[str]) -> str:
         pattern = r"\s+".join(map(re.escape, value))
         text = re.sub(rf"(?<!\w){pattern}(?!\w)", "(private)", text, flags=re.IGNORECASE)
     return text
-
-
-def sampled(interaction_id: str, rate: float) -> bool:
-    """Whether an interaction is in a sample of this rate; a larger sample contains every smaller one."""
-    digest = hashlib.blake2b(f"evaluation|{interaction_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < rate * 2**64
 
 
 def iso(ts: datetime) -> str:

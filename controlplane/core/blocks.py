@@ -9,26 +9,30 @@ Spans in which nothing is exposed (after a rollback) have no blocks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from controlplane.core.model import RolloutState
 from controlplane.core.policy import Certificate, Policy, Trigger
+from controlplane.core.validity import Check, checks
 
-MARKERS = ("deploy", "resume", "enable_execution")
+POLICY_CHANGE = "policy"
+MARKERS = {"deploy": "deploys", "resume": "resumes", "enable_execution": "enables", POLICY_CHANGE: "policies"}
+"""Rows of the history that a block must know of, by the field of `Block` that counts them."""
 SHARE_EVENTS = frozenset({"start", "promote", "rollback", "restart"})
 
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """A row of the rollout's history, as far as blocks need it."""
+    """A row of the rollout's history, as far as blocks need it; `share` is the one configured from then on."""
 
     version: int
     event: str
     state: RolloutState
     started_at: datetime
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +43,25 @@ class Span:
     start: datetime
     end: datetime | None
     exposed: bool
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Streams that close together: the same block length and the same maturity."""
+    """Streams that close together: the same block length and the same maturity. A lane of validity checks has nothing else."""
 
     key: str
     span: timedelta
     maturity: timedelta
     triggers: tuple[Trigger, ...]
     certificates: tuple[Certificate, ...]
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block that may close. What is known before it opens: whether it starts a stage, deploys and resumptions since the block before."""
+    """One block that may close. What is known before it opens: whether it starts a stage, which share it is served at, and how many
+    deploys, resumptions, switchings on of execution and policy changes there were since the block before."""
 
     start: datetime
     end: datetime
@@ -63,6 +70,8 @@ class Block:
     deploys: int = 0
     resumes: int = 0
     enables: int = 0
+    policies: int = 0
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ def let_go(history: Sequence[StageEvent]) -> LetGo:
 
 
 def lanes(policy: Policy) -> tuple[Lane, ...]:
-    """The policy's lanes, in the order of their keys."""
+    """The policy's lanes of triggers and certificates, in the order of their keys."""
     streams: tuple[Trigger | Certificate, ...] = (*policy.triggers, *policy.certificates)
     keys = sorted({item.lane for item in streams})
     result = []
@@ -91,6 +100,17 @@ def lanes(policy: Policy) -> tuple[Lane, ...]:
         maturity = timedelta(minutes=first.maturity_minutes)
         result.append(Lane(key, timedelta(seconds=first.block_seconds), maturity, triggers, certificates))
     return tuple(result)
+
+
+def check_lanes(policy: Policy) -> tuple[Lane, ...]:
+    """The lanes of the policy's validity checks, one per maturity, in the order of their keys."""
+    found = checks(policy)
+    span = timedelta(seconds=policy.validity.block_seconds)
+    return tuple(
+        Lane(f"checks {span // timedelta(seconds=1)}s+{wait}s", span, timedelta(seconds=wait), (), (), mine)
+        for wait in sorted({check.maturity_seconds for check in found})
+        if (mine := tuple(check for check in found if check.maturity_seconds == wait))
+    )
 
 
 def whole_second(moment: datetime) -> datetime:
@@ -104,23 +124,41 @@ def spans(history: Sequence[StageEvent]) -> list[Span]:
     changes = [row for row in history if row.event in SHARE_EVENTS]
     ends: list[datetime | None] = [whole_second(later.started_at) for _, later in pairwise(changes)] + [None]
     return [
-        Span(row.version, whole_second(row.started_at), end, row.state is not RolloutState.ROLLED_BACK)
+        Span(row.version, whole_second(row.started_at), end, row.state is not RolloutState.ROLLED_BACK, row.share)
         for row, end in zip(changes, ends, strict=False)
     ]
 
 
+def _grids(history: Sequence[StageEvent]) -> Iterator[Span]:
+    """The stage spans, cut where the policy changed: every piece has a block grid of its own."""
+    cuts = [whole_second(row.started_at) for row in history if row.event == POLICY_CHANGE]
+    for span in spans(history):
+        start = span.start
+        for cut in cuts:
+            if start < cut and (span.end is None or cut < span.end):
+                yield replace(span, start=start, end=cut)
+                start = cut
+        yield replace(span, start=start)
+
+
 def closable(
-    history: Sequence[StageEvent], lane: Lane, last: Block | None, watermark: datetime, limit: int = 2000
+    history: Sequence[StageEvent],
+    lane: Lane,
+    last: Block | None,
+    watermark: datetime,
+    limit: int = 2000,
+    since: datetime | None = None,
 ) -> list[Block]:
     """Blocks of `lane` behind its `last` closed one that may close at `watermark`, oldest first, at most `limit`.
 
-    A marker (deploy, a person's resumption or switching on of execution) belongs to the first block that opens at or after it:
-    it is never back-dated, because a weight must be known before the block it is spent on.
+    A marker (deploy, policy change, a person's resumption or switching on of execution) belongs to the first block that opens at
+    or after it: it is never back-dated, because a weight must be known before the block it is spent on. `since`: the policy change
+    that brought this lane; there is no block of it before.
     """
     marks = [row for row in history if row.event in MARKERS]
     blocks: list[Block] = []
-    for span in spans(history):
-        start = span.start if last is None else max(span.start, last.end)
+    for span in _grids(history):
+        start = max([span.start, *([last.end] if last else []), *([since] if since else [])])
         while span.exposed and len(blocks) < limit and (span.end is None or start < span.end):
             end = start + lane.span if span.end is None else min(start + lane.span, span.end)
             if end + lane.maturity > watermark:
@@ -130,7 +168,8 @@ def closable(
                 row.event for row in marks if row.started_at <= start and (opened is None or row.started_at > opened)
             ]
             starts_stage = last is None or last.stage_version != span.version
-            last = Block(start, end, span.version, starts_stage, *(known.count(name) for name in MARKERS))
+            counted = {field: known.count(name) for name, field in MARKERS.items()}
+            last = Block(start, end, span.version, starts_stage, **counted, share=span.share)
             blocks.append(last)
             start = end
     return blocks

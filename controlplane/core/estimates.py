@@ -4,7 +4,8 @@
   arXiv 2103.06476), tightest near `tightest` units.
 - `exact_sequence`: the same for rates and ratings from block counts, exact, by inverting form 1/2 of the evidence engine over a grid of margins.
 - `wilson`, `clopper_pearson`: one rate, looked at once.
-- `quantile`: latency quantiles with an interval from mergeable logarithmic buckets (DDSketch), relative error 1 %.
+- `quantile`: latency quantiles with an interval from mergeable logarithmic buckets (DDSketch), relative error 1 %;
+  `quantile_difference` between two arms. Ratio metrics and CUPED: `estimates_ratio`; power: `estimates_power`.
 
 Unknown is a verdict: where the data cannot carry an estimate the answer is None, and an end that the data cannot bound is infinite.
 """
@@ -15,7 +16,6 @@ from math import ceil, exp, inf, isfinite, log, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as distributions
 
 from controlplane.core.evidence.counts import checked_columns
 from controlplane.core.evidence.forms import (
@@ -92,11 +92,33 @@ def confidence_sequence(treated: Sums, control: Sums, alpha: float, tightest: fl
     if min(treated.variance, control.variance) == 0.0:
         return None
     error = sqrt(treated.variance / treated.n + control.variance / control.n)
-    n = treated.n + control.n
-    tuned = n * (-2.0 * log(alpha) + log(1.0 - 2.0 * log(alpha))) / tightest  # N rho^2
-    half = error * sqrt(2.0 * (tuned + 1.0) / tuned * log(sqrt(tuned + 1.0) / alpha))
+    half = float(sequence_half_width(error, treated.n + control.n, alpha, tightest))
     difference = treated.mean - control.mean
     return Interval(difference, difference - half, difference + half)
+
+
+def sequence_half_width(error: npt.ArrayLike, units: npt.ArrayLike, alpha: float, tightest: float) -> FloatArray:
+    """Half-width of the asymptotic sequence from the standard error of an estimate and the units behind it; arrays broadcast."""
+    tuned = _tuned(units, alpha, tightest)
+    width = np.sqrt(2.0 * (tuned + 1.0) / tuned * np.log(np.sqrt(tuned + 1.0) / alpha))
+    return np.asarray(np.asarray(error, dtype=np.float64) * width)
+
+
+def sequence_log_evidence(z: npt.ArrayLike, units: npt.ArrayLike, alpha: float, tightest: float) -> FloatArray:
+    """Log of the (asymptotic) e-value behind that sequence, at the estimate over its error `z`: 0 lies outside exactly when it is >= log(1/alpha)."""
+    tuned = _tuned(units, alpha, tightest)
+    return np.asarray(tuned * np.square(z) / (2.0 * (tuned + 1.0)) - 0.5 * np.log1p(tuned))
+
+
+def _tuned(units: npt.ArrayLike, alpha: float, tightest: float) -> FloatArray:
+    """N rho^2 of STATISTICS section 3."""
+    _check_level(alpha)
+    if not 0.0 < tightest < inf:
+        raise ValueError(
+            f"tightest is {tightest}; give the number of units, above 0, at which the interval shall be narrowest"
+        )
+    factor = (-2.0 * log(alpha) + log(1.0 - 2.0 * log(alpha))) / tightest
+    return np.asarray(np.asarray(units, dtype=np.float64) * factor)
 
 
 def exact_sequence(kind: str, stats: Mapping[str, npt.ArrayLike], alpha: float, steps: int = 200) -> Interval | None:
@@ -174,6 +196,8 @@ def _rate(events: float, units: float, alpha: float, method: str) -> Interval | 
         raise ValueError(f"{events} events in {units} units; events must be counted among the units")
     if units == 0:
         return None
+    from scipy import stats as distributions
+
     if method == "wilson":
         return _wilson(events / units, units, float(distributions.norm.isf(alpha / 2.0)))
     low = 0.0 if events == 0 else float(distributions.beta.ppf(alpha / 2.0, events, units - events + 1.0))
@@ -213,6 +237,8 @@ def quantile(histogram: Mapping[int, int], q: float, alpha: float = 0.05) -> Int
     upto = np.cumsum([histogram[index] for index in ordered])
     if not ordered:
         return None
+    from scipy import stats as distributions
+
     n = int(upto[-1])
 
     def at_rank(rank: int) -> int:
@@ -225,6 +251,23 @@ def quantile(histogram: Mapping[int, int], q: float, alpha: float = 0.05) -> Int
     low = exp((at_rank(first) - 1) * LOG_GAMMA) if first >= 1 else 0.0
     high = exp(at_rank(last) * LOG_GAMMA) if last <= n else inf
     return Interval(bucket_value(at_rank(max(1, ceil(q * n)))), low, high)
+
+
+def quantile_difference(
+    treated: Mapping[int, int], control: Mapping[int, int], q: float, alpha: float = 0.05
+) -> Interval | None:
+    """Treated minus control q-quantile, from two histograms; None while one is empty, an end infinite where an arm's is open.
+
+    The two intervals are joined as estimates of variance on the side where they matter (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
+    """
+    t, c = quantile(treated, q, alpha), quantile(control, q, alpha)
+    if t is None or c is None:
+        return None
+    difference = t.estimate - c.estimate
+    low = difference - sqrt((t.estimate - t.low) ** 2 + (c.high - c.estimate) ** 2)
+    high = difference + sqrt((t.high - t.estimate) ** 2 + (c.estimate - c.low) ** 2)
+    # a low end of 0 is one that the data does not bound
+    return Interval(difference, low if t.low > 0.0 else -inf, high if c.low > 0.0 else inf)
 
 
 def _check_level(alpha: float) -> None:

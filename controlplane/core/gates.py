@@ -1,8 +1,9 @@
 """The gate out of a stage: what must be shown before more customers are exposed.
 
 Growing needs time in the stage, enough treated customers, every certificate that the phase names, approvals by people who are
-not the release's author, fresh data, and that no trigger has fired. Each requirement gives its own verdict with what there is and what is needed,
-so a person sees what is missing; the worst verdict speaks for the gate. A missing measurement never passes.
+not the release's author, fresh data from facts as old as the state, a valid comparison, a cooldown that has passed, and that no
+trigger has fired. Each requirement gives its own verdict with what there is and what is needed, so a person sees what is missing;
+the worst verdict speaks for the gate. A missing measurement never passes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.core.policy import Phase
@@ -38,6 +40,9 @@ class GateFacts:
     fired: bool
     fresh: bool
     reviewed: tuple[Requirement, ...] = ()  # what reviewed outputs add, where the policy asks for it
+    invalid: tuple[str, ...] = ()  # what speaks against the comparison itself
+    facts_behind: str = ""  # why the facts are older than the state, "" when they are not
+    cooldown_until: datetime | None = None  # when growing is allowed again after the last automatic action
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,15 @@ def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
         _line("state", rollout.state is RolloutState.RUNNING, str(rollout.state), "RUNNING", Verdict.FAIL),
         _line("no trigger fired", not facts.fired, "fired" if facts.fired else "none", "none", Verdict.FAIL),
         _line("fresh data", facts.fresh, "fresh" if facts.fresh else "stale", "fresh", Verdict.NO_DATA),
+        _line(
+            "facts as old as the state",
+            not facts.facts_behind,
+            facts.facts_behind or "complete",
+            "complete",
+            Verdict.ERROR,
+        ),
+        _line("valid comparison", not facts.invalid, ", ".join(facts.invalid) or "valid", "valid", Verdict.FAIL),
+        _cooldown(facts),
         _age(rollout, phase, facts.now),
         _line("treated customers", facts.treated >= phase.min_treated, str(facts.treated), str(phase.min_treated)),
     ]
@@ -84,6 +98,12 @@ def _age(rollout: Rollout, phase: Phase, now: datetime) -> Requirement:
     age = now - rollout.stage_started_at
     need = timedelta(minutes=phase.min_minutes)
     return _line("time in stage", age >= need, f"{age.total_seconds() / 60:.0f} min", f"{phase.min_minutes:g} min")
+
+
+def _cooldown(facts: GateFacts) -> Requirement:
+    until = facts.cooldown_until
+    left = 0 if until is None else ceil((until - facts.now).total_seconds() / 60)
+    return _line("cooldown", left <= 0, f"{left} min left" if left > 0 else "passed", "passed")
 
 
 def _certificate(name: str, standing: CertificateStanding | None) -> Requirement:

@@ -77,7 +77,10 @@ class BlockCounts:
 
 @dataclass(frozen=True, slots=True)
 class TriggerReading:
-    """What one stream of one trigger saw after a block; everything an alert or a chart shows about it."""
+    """What one stream of one trigger saw after a block; everything an alert or a chart shows about it.
+
+    `exact`: whether the error guarantee of the stream is a theorem; where units are not independent it is approximate.
+    """
 
     trigger: str
     metric: str
@@ -92,6 +95,7 @@ class TriggerReading:
     reason: str
     onset: datetime | None = None
     weight_spent: float = 0.0
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The rollout row: the whole truth about who is served what. `version` rises by one with every change."""
+    """The rollout row: the whole truth about who is served what. `version` rises by one with every change.
+
+    `accepted_release`: the release that was COMPLETE before this one, "" while there is none. `contained`: intents that go to people in
+    both arms, because a severe misrouting of one was confirmed; "" among them stands for conversations whose intent nobody told.
+    """
 
     rollout_id: str
     release: str
@@ -124,3 +132,5 @@ class Rollout:
     updated_at: datetime
     stage_started_at: datetime
     reason: str = ""
+    accepted_release: str = ""
+    contained: tuple[str, ...] = ()

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from controlplane.core.audit import sha256_text
 from controlplane.core.model import Action, MetricKind
-from controlplane.core.policy_lint import lint
+from controlplane.core.policy_lint import LabelDelay, lint
 from controlplane.core.policy_model import Assignment as Assignment
 from controlplane.core.policy_model import Budget as Budget
 from controlplane.core.policy_model import Certificate as Certificate
@@ -43,8 +44,12 @@ T = TypeVar("T")
 SCHEMA = 1
 
 
-def parse(text: str, source: str = "policy") -> Policy:
-    """The policy in `text`. Raises `PolicyError` with every problem, each naming `source`, line, key and remedy."""
+def parse(text: str, source: str = "policy", *, in_force: bool = False) -> Policy:
+    """The policy in `text`. Raises `PolicyError` with every error, each naming `source`, line, key and remedy; warnings do not raise.
+
+    `in_force`: the text was accepted when its rollout began and must stay readable, even where a newer linter would refuse it today; only a
+    text that cannot be read raises.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -53,11 +58,27 @@ def parse(text: str, source: str = "policy") -> Policy:
         raise PolicyError(source, (Problem(line, "TOML", str(error), "mend the syntax"),)) from None
     reader = _Reader(line_index(text))
     policy = _read(reader, raw, text)
-    if policy is not None and not reader.problems:
+    if policy is not None and not reader.problems and not in_force:
         lint(reader, policy)
-    if policy is None or reader.problems:
-        raise PolicyError(source, tuple(sorted(reader.problems, key=lambda problem: problem.line)))
+    errors = [problem for problem in reader.problems if problem.severity == "error"]
+    if policy is None or errors:
+        raise PolicyError(source, tuple(sorted(errors, key=lambda problem: problem.line)))
     return policy
+
+
+def check(policy: Policy, history: Mapping[str, LabelDelay] = MappingProxyType({})) -> tuple[Problem, ...]:
+    """Errors and warnings of a policy, in the order of its lines.
+
+    `history`: per metric how late its labels came so far; with it, a maturity that loses more than 5 % of them is an error.
+    """
+    reader = _Reader(line_index(policy.text))
+    lint(reader, policy, history)
+    return tuple(sorted(reader.problems, key=lambda problem: problem.line))
+
+
+def warnings(policy: Policy) -> tuple[Problem, ...]:
+    """What can be run, and will disappoint."""
+    return tuple(problem for problem in check(policy) if problem.severity != "error")
 
 
 class _Reader:
@@ -67,9 +88,9 @@ class _Reader:
         self.index = index
         self.problems: list[Problem] = []
 
-    def problem(self, path: Path, message: str, remedy: str) -> None:
+    def problem(self, path: Path, message: str, remedy: str, severity: str = "error") -> None:
         key = ".".join(str(part) for part in path) or "policy"
-        self.problems.append(Problem(line_of(self.index, path), key, message, remedy))
+        self.problems.append(Problem(line_of(self.index, path), key, message, remedy, severity))
 
     def table(self, kind: Callable[..., T], raw: object, path: Path, names: tuple[str, ...]) -> T | None:
         """`kind(**raw)` with every field checked against the type of the dataclass."""

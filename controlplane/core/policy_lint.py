@@ -1,42 +1,49 @@
 """What a policy may not say although every value in it has the right type.
 
-`lint` reports every rule that a policy breaks, each with the place, what is wrong and what to do. What passes here can be run: limits are
-those that the evidence engine takes, metrics are those that a block counts, and each trigger has a positive part of the error budget.
+`lint` reports every rule that a policy breaks, each with the place, what is wrong and what to do. What passes without an error can be run:
+limits are those that the evidence engine takes, metrics are those that a block counts, each trigger has a positive part of the error budget,
+and its labels can be final while the rollout still grows. A warning is for what can be run and will disappoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import isclose
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from controlplane.core.evidence.forms import CERTIFICATES, FORMS
-from controlplane.core.metrics import ALL_SEGMENTS, METRICS, Direction
+from controlplane.core.metrics import ALL_SEGMENTS, METRICS, Direction, Family
 from controlplane.core.model import MetricKind
+from controlplane.core.policy_effects import AUDIENCES
+from controlplane.core.policy_lint_rules import WARNING, Report
+from controlplane.core.policy_lint_tables import lint_tables
+from controlplane.core.policy_lint_time import LabelDelay, lint_times
 from controlplane.core.toml_lines import Path
 
 if TYPE_CHECKING:
     from controlplane.core.policy import Certificate, Phase, Policy, Trigger
 
-AUDIENCES = ("employees", "low_risk", "eligible")
+__all__ = ["AUDIENCES", "LabelDelay", "allowed_kinds", "lint"]
+
+RESERVED = ("sample_ratio", "aa_shadow", "response_rate", "swapped_arms", "tripwire")
+"""Names of the product's own checks in the ledger."""
+SEPARATORS = frozenset("|:")
+"""Streams are stored as `trigger:NAME|SEGMENT`."""
+LABELS = ("any", "person")
 _LOWEST = {
     "lateness_seconds": 0,
     "freshness_seconds": 1,
     "flag_max_age_seconds": 1,
     "client_poll_seconds": 0,
     "probes": 1,  # a cut that nothing has probed is not verified
+    "verify_seconds": 1,
 }
 
 
-class Report(Protocol):
-    """Takes problems."""
-
-    def problem(self, path: Path, message: str, remedy: str) -> None: ...
-
-
-def lint(report: Report, policy: Policy) -> None:
-    """Report everything that `policy` must not say."""
+def lint(report: Report, policy: Policy, history: Mapping[str, LabelDelay] = MappingProxyType({})) -> None:
+    """Report everything that `policy` must not, or had better not, say. `history`: how late labels came so far, by metric."""
     _lint_budget(report, policy)
     _lint_watch(report, policy)
     _lint_phases(report, policy)
@@ -48,10 +55,28 @@ def lint(report: Report, policy: Policy) -> None:
     _lint_names(report, "phases", policy.phases, ())
     _lint_names(report, "triggers", policy.triggers, ())
     _lint_names(report, "certificates", policy.certificates, [trigger.name for trigger in policy.triggers])
+    lint_tables(report, policy)
+    lint_times(report, policy, history)
+
+
+def allowed_kinds(metric: str) -> tuple[MetricKind, ...]:
+    """The kinds of test that a trigger on this metric may be; empty for a metric that no trigger may name."""
+    return tuple(kind for kind in MetricKind if not _problems_of(metric, kind))
+
+
+def _problems_of(metric: str, kind: MetricKind) -> list[str]:
+    found: list[str] = []
+
+    class Collect:
+        def problem(self, path: Path, message: str, remedy: str, severity: str = "error") -> None:
+            found.append(message)
+
+    _lint_metric(Collect(), (), metric, kind)
+    return found
 
 
 def _lint_budget(report: Report, policy: Policy) -> None:
-    for key in ("false_rollback", "certificate"):
+    for key in ("false_rollback", "certificate", "validity"):
         if not 0 < getattr(policy.budget, key) < 1:
             report.problem(("budget", key), "is not a probability", "write a number between 0 and 1")
     if policy.budget.horizon_weeks <= 0:
@@ -74,6 +99,14 @@ def _lint_watch(report: Report, policy: Policy) -> None:
     if len(set(segments)) < len(segments) or {"", ALL_SEGMENTS} & set(segments):
         remedy = f"write the name of each segment once; '{ALL_SEGMENTS}' means all traffic"
         report.problem(("watch", "segments"), "are not segments of their own", remedy)
+    if any(SEPARATORS & set(segment) for segment in segments):
+        report.problem(
+            ("watch", "segments"), "a name holds '|' or ':'", "evidence is stored under it: use another sign"
+        )
+    slowest = policy.watch.flag_max_age_seconds + policy.watch.client_poll_seconds
+    if policy.watch.verify_seconds < slowest:
+        message = f"clients may serve an older flag for {slowest} s, so a cut pages before it can be verified"
+        report.problem(("watch", "verify_seconds"), message, f"write at least {slowest}", WARNING)
 
 
 def _lint_phases(report: Report, policy: Policy) -> None:
@@ -122,6 +155,12 @@ def _lint_phase(report: Report, path: Path, phase: Phase, known: set[str]) -> No
 def _lint_names(report: Report, key: str, items: Sequence[Phase | Trigger | Certificate], taken: Sequence[str]) -> None:
     seen = set(taken)  # the counts of a block are told apart by these names
     for position, item in enumerate(items):
+        if not item.name.strip() or SEPARATORS & set(item.name):
+            remedy = "evidence is stored under it: write a word without '|' and ':'"
+            report.problem((key, position, "name"), f"{item.name!r} is no name", remedy)
+        if item.name in RESERVED and key != "phases":
+            remedy = f"the product's own checks are called {', '.join(RESERVED)}"
+            report.problem((key, position, "name"), f"{item.name!r} is reserved", remedy)
         if item.name in seen:
             remedy = "give each one a name of its own"
             report.problem((key, position, "name"), f"{item.name!r} stands twice", remedy)
@@ -141,6 +180,18 @@ def _lint_trigger(report: Report, path: Path, trigger: Trigger) -> None:
         report.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
     elif trigger.slo_ms is not None and trigger.slo_ms <= 0:
         report.problem((*path, "slo_ms"), f"{trigger.slo_ms:g} is impossible", "write milliseconds above 0")
+    _lint_counting(report, path, trigger)
+
+
+def _lint_counting(report: Report, path: Path, trigger: Trigger) -> None:
+    if not 0 <= trigger.icc < 1:
+        remedy = "write an intra-block correlation in [0, 1); 0 counts every unit in full"
+        report.problem((*path, "icc"), f"{trigger.icc:g} is no correlation of units in a block", remedy)
+    if trigger.labels not in LABELS:
+        report.problem((*path, "labels"), f"{trigger.labels!r} is not known", f"one of {', '.join(LABELS)}")
+    elif trigger.labels != "any" and (found := METRICS.get(trigger.metric)) and found.family is not Family.EVALUATION:
+        remedy = "only evaluations carry labels of people: remove it"
+        report.problem((*path, "labels"), f"{trigger.metric} is not labelled by anybody", remedy)
 
 
 def _lint_certificate(report: Report, path: Path, certificate: Certificate) -> None:

@@ -13,16 +13,18 @@ from controlplane.core.model import Action, MetricKind
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a policy text."""
+    """One thing wrong with a policy text. `severity`: an "error" must not be used; a "warning" can be run, and will disappoint."""
 
     line: int
     key: str
     message: str
     remedy: str
+    severity: str = "error"
 
     def text(self, source: str) -> str:
-        """`file:line: key: what is wrong; what to do`."""
-        return f"{source}:{self.line}: {self.key}: {self.message}; {self.remedy}"
+        """`file:line: key: what is wrong; what to do`, warnings marked as such."""
+        mark = "" if self.severity == "error" else f"{self.severity}: "
+        return f"{source}:{self.line}: {self.key}: {mark}{self.message}; {self.remedy}"
 
 
 class PolicyError(ValueError):
@@ -281,6 +283,10 @@ class Policy:
             if phase.name == name:
                 return phase
         raise KeyError(f"no phase '{name}' in policy '{self.name}': it has {', '.join(p.name for p in self.phases)}")
+
+    def segments_of(self, trigger: Trigger) -> tuple[str, ...]:
+        """The segments of a trigger's streams: "all", and the policy's segments where it watches them."""
+        return ("all", *self.watch.segments) if trigger.by_segment else ("all",)
 
     def alpha(self, trigger: Trigger, segment: str) -> float:
         """Error budget of one stream: half of the trigger's share for all traffic, half for all its segments together."""

@@ -5,6 +5,9 @@ things safer: hold, disable execution, roll back, and release a hold that it set
 grows the exposure, and only a person restarts after a rollback: with another release, under a new rollout with its own error
 budget, because the evidence against the old one stands. An event that the table does not list is an `IllegalTransition` and changes nothing.
 
+A release that is COMPLETE becomes the accepted one when a person starts the next (`supersede`). A category whose severe misrouting was
+confirmed is contained by anybody in any state, also after a rollback, and only a person releases it; containments outlive their release.
+
 `TRANSITIONS` is the single source: `apply` follows it, the documentation's diagram is drawn from it.
 """
 
@@ -33,6 +36,10 @@ class Event(StrEnum):
     ROLLBACK = "rollback"
     RESTART = "restart"
     DEPLOY = "deploy"
+    SUPERSEDE = "supersede"
+    POLICY = "policy"
+    CONTAIN = "contain"
+    RELEASE_CATEGORY = "release_category"
 
 
 class ActorKind(StrEnum):
@@ -65,18 +72,36 @@ TRANSITIONS: dict[tuple[RolloutState, Event], tuple[RolloutState, frozenset[Acto
     (_S.COMPLETE, Event.ENABLE_EXECUTION): (_S.COMPLETE, _PERSON),
     (_S.COMPLETE, Event.ROLLBACK): (_S.ROLLED_BACK, _BOTH),
     (_S.COMPLETE, Event.DEPLOY): (_S.COMPLETE, _PERSON),
+    (_S.COMPLETE, Event.SUPERSEDE): (_S.RUNNING, _PERSON),
+    (_S.RUNNING, Event.POLICY): (_S.RUNNING, _PERSON),
+    (_S.HELD, Event.POLICY): (_S.HELD, _PERSON),
+    (_S.COMPLETE, Event.POLICY): (_S.COMPLETE, _PERSON),
+    **{(state, Event.CONTAIN): (state, _BOTH) for state in RolloutState},
+    **{(state, Event.RELEASE_CATEGORY): (state, _PERSON) for state in RolloutState},
 }
 
-# A pending rollback beats everything else when two decisions race for the same version.
-PRECEDENCE: tuple[Event, ...] = (Event.ROLLBACK, Event.DISABLE_EXECUTION, Event.HOLD, Event.RESUME, Event.PROMOTE)
+# What is strictest goes first when several things are to be decided: a pending rollback beats everything else.
+PRECEDENCE: tuple[Event, ...] = (
+    Event.ROLLBACK,
+    Event.CONTAIN,
+    Event.DISABLE_EXECUTION,
+    Event.HOLD,
+    Event.RESUME,
+    Event.PROMOTE,
+)
 
 
 AUTO_RESUME = "auto_resume"
 
 
 def history_name(event: Event, actor: ActorKind) -> str:
-    """What the history calls an event. Only a person's resumption lets go of what has fired, so the machine's has its own name."""
-    return AUTO_RESUME if event is Event.RESUME and actor is ActorKind.AUTOMATIC else str(event)
+    """What the history calls an event. Only a person's resumption lets go of what has fired, so the machine's has its own name.
+
+    The release that supersedes another starts a history of its own.
+    """
+    if event is Event.RESUME and actor is ActorKind.AUTOMATIC:
+        return AUTO_RESUME
+    return str(Event.START if event is Event.SUPERSEDE else event)
 
 
 class IllegalTransition(ValueError):
@@ -85,7 +110,11 @@ class IllegalTransition(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event with what it needs to be applied; `rollout_id` and `release*` only for START and RESTART."""
+    """An event with what it needs to be applied.
+
+    `rollout_id` and `release*` only for START, RESTART and SUPERSEDE (a DEPLOY may bring a hash), `policy` for POLICY (the new one),
+    `categories` for CONTAIN and RELEASE_CATEGORY.
+    """
 
     event: Event
     actor_kind: ActorKind
@@ -94,6 +123,8 @@ class Change:
     rollout_id: str = ""
     release: str = ""
     release_hash: str = ""
+    policy: Policy | None = None
+    categories: tuple[str, ...] = ()
 
 
 def start(change: Change, policy: Policy) -> Rollout:
@@ -139,7 +170,15 @@ def apply(rollout: Rollout, change: Change, policy: Policy) -> Rollout:
         case Event.ENABLE_EXECUTION:
             return replace(base, execution_enabled=True)
         case Event.RESTART:
-            return _restarted(base, change, policy)
+            return _restarted(rollout, change, policy)
+        case Event.SUPERSEDE:
+            return replace(_restarted(rollout, change, policy), accepted_release=rollout.release)
+        case Event.POLICY:
+            return _under_another_policy(base, change, policy)
+        case Event.CONTAIN:
+            return _contained(base, change)
+        case Event.RELEASE_CATEGORY:
+            return _released(base, change)
         case Event.RESUME if _at_last_stage(rollout, policy):
             return replace(base, state=RolloutState.COMPLETE)
         case Event.DEPLOY:
@@ -167,13 +206,60 @@ def _promoted(base: Rollout, change: Change, policy: Policy) -> Rollout:
     )
 
 
-def _restarted(base: Rollout, change: Change, policy: Policy) -> Rollout:
-    if change.release_hash == base.release_hash:
+def _restarted(before: Rollout, change: Change, policy: Policy) -> Rollout:
+    if change.release_hash == before.release_hash:
+        did = "was rolled back" if change.event is Event.RESTART else "is served to everybody"
         raise IllegalTransition(
-            f"release {base.release} was rolled back; a restart needs a release with other artefacts than {base.release_hash[:12]}"
+            f"release {before.release} {did}; a {change.event} needs a release with other artefacts than {before.release_hash[:12]}"
         )
     fresh = start(replace(change, event=Event.START), policy)
-    return replace(fresh, version=base.version)
+    return replace(
+        fresh,
+        version=before.version + 1,
+        accepted_release=before.accepted_release,
+        contained=before.contained,
+    )
+
+
+def policy_problem(rollout: Rollout, old: Policy, new: Policy) -> str | None:
+    """Why a rollout under `old` may not go on under `new`; None when it may. What was served and to whom must stay what it was."""
+    if new.hash == old.hash:
+        return "it is the policy in force already"
+    if new.assignment.salt != old.assignment.salt:
+        return f"assignment.salt must stay '{old.assignment.salt}': another one draws all customers anew"
+    passed = rollout.stage + 1
+    if new.stages[:passed] != old.stages[:passed]:
+        kept = ", ".join(f"{stage.phase} {stage.share:.0%}" for stage in old.stages[:passed])
+        return f"the stages already passed must stay as they were ({kept}: phase, audience and share, in this order)"
+    if _at_last_stage(rollout, new) != _at_last_stage(rollout, old):
+        whole = f"stage {rollout.stage} ({rollout.phase} {rollout.share:.0%})"
+        stays = "the last one" if _at_last_stage(rollout, old) else "followed by another"
+        return f"{whole} must stay {stays}: only a promotion completes a rollout"
+    return None
+
+
+def _under_another_policy(base: Rollout, change: Change, policy: Policy) -> Rollout:
+    if change.policy is None:
+        raise IllegalTransition("a change of policy names the new policy")
+    problem = policy_problem(base, policy, change.policy)
+    if problem is not None:
+        raise IllegalTransition(f"policy '{change.policy.name}' cannot take over: {problem}")
+    return replace(base, policy_hash=change.policy.hash)
+
+
+def _contained(base: Rollout, change: Change) -> Rollout:
+    if not change.categories:
+        raise IllegalTransition("a containment names at least one category")
+    contained = tuple(sorted({*base.contained, *change.categories}))
+    return replace(base, contained=contained, execution_enabled=False)
+
+
+def _released(base: Rollout, change: Change) -> Rollout:
+    unknown = sorted(set(change.categories) - set(base.contained))
+    if not change.categories or unknown:
+        known = ", ".join(name or "(no intent told)" for name in base.contained) or "none"
+        raise IllegalTransition(f"category {unknown or '(none named)'} is not contained; contained: {known}")
+    return replace(base, contained=tuple(name for name in base.contained if name not in change.categories))
 
 
 def diagram() -> str:

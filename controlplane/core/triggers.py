@@ -1,43 +1,65 @@
-"""From closed blocks to readings: each trigger's and certificate's streams take one step per block.
+"""From closed blocks to readings: each trigger's, validity check's and certificate's streams take one step per block.
 
 A lane's state is a plain dictionary, one entry per stream, so it can be stored as JSON and rebuilt from the ledger by a replay:
-`trigger:NAME|SEGMENT` -> detector state, `certificate:NAME` -> certificate state, `last` -> the last closed block, `fired` -> the
-streams that have fired (a latch: what counts is that a block was at or over the threshold, not what the evidence is now).
+`trigger:NAME|SEGMENT` -> detector state (validity checks are called by their reserved names), `certificate:NAME` -> certificate
+state, `last` -> the last closed block, `fired` -> the streams that have fired (a latch: what counts is that a block was at or over
+the threshold, not what the evidence is now).
 
-Certificates restart at each stage start and deploy. Detectors never do, with one exception: when a person resumes a held
-rollout (or switches execution on again, for the triggers that switch it off), the streams that had fired begin again from no
-evidence with the weight of a restart, at the first block that opens behind it. Until then their blocks that had opened before
-are void (e = 1): their harm is what the person has just let go of. Giving evidence up only lowers R, so R plus the unspent
-weight stays a supermartingale and the error budget holds.
+Certificates restart at each stage start, deploy and policy change. Detectors never do, with two exceptions: a stream whose test
+the policy changed (`controlplane.core.policy_switch`), and, when a person resumes a held rollout (or switches execution on again,
+for the triggers that switch it off), the streams that had fired begin again from no evidence with the weight of a restart, at the
+first block that opens behind it. Until then their blocks that had opened before are void (e = 1): their harm is what the person
+has just let go of. Giving evidence up only lowers R, so R plus the unspent weight stays a supermartingale and the error budget
+holds.
+
+Blocks are read many at a time wherever nothing but their counts differs; what comes out is what single steps give.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import inf
 from typing import Any
 
+import numpy as np
+
 from controlplane.core.blocks import Block, Lane, LetGo
-from controlplane.core.evidence import (
-    CertificateSpec,
-    CertificateState,
-    Counts,
-    DetectorState,
-    Events,
-    StreamSpec,
-    WeightPlan,
-    certificate,
-    step,
-)
+from controlplane.core.evidence import CertificateSpec, CertificateState, Counts, StreamSpec, certificate
 from controlplane.core.model import Action, BlockCounts, TriggerReading, Verdict
 from controlplane.core.policy import Certificate, Policy, Trigger
+from controlplane.core.streams import (
+    ALL,
+    Group,
+    Stream,
+    fresh,
+    granted,
+    grouped,
+    read,
+    stream_limit,
+    streams_of,
+    unpack,
+    weight_plan,
+    without_evidence,
+)
 
-ALL = "all"
+__all__ = [
+    "ALL",
+    "CertificateStanding",
+    "CountKey",
+    "LaneRun",
+    "LaneStep",
+    "latched",
+    "step_blocks",
+    "step_lane",
+    "weight_plan",
+]
+
 NOTHING_LET_GO = LetGo()
 VOID = "void: a person has let go of what this block may hold"
-CountKey = tuple[str, str]  # (trigger or certificate name, segment)
+BEFORE_POLICY = "void: the block had opened before the policy changed this stream"
+CountKey = tuple[str, str]  # (trigger, check or certificate name, segment)
+BlockOfCounts = Mapping[CountKey, BlockCounts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +84,18 @@ class LaneStep:
     standings: tuple[CertificateStanding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LaneRun:
+    """What several blocks did to a lane: the state after the last one, and readings and standings block by block."""
+
+    state: dict[str, Any]
+    readings: tuple[tuple[TriggerReading, ...], ...]
+    standings: tuple[tuple[CertificateStanding, ...], ...]
+
+
 def stream_spec(policy: Policy, trigger: Trigger, segment: str) -> StreamSpec:
     """What a stream tests, with its part of the error budget."""
-    return StreamSpec(str(trigger.kind), trigger.limit, policy.alpha(trigger, segment))
-
-
-def weight_plan(policy: Policy, span_seconds: int) -> WeightPlan:
-    """The account of one stream over the planned horizon."""
-    return WeightPlan(horizon_blocks=max(1, round(policy.budget.horizon_weeks * 7 * 86400 / span_seconds)))
+    return StreamSpec(str(trigger.kind), stream_limit(policy, trigger), policy.alpha(trigger, segment))
 
 
 def to_counts(counts: BlockCounts) -> Counts:
@@ -82,60 +108,182 @@ def step_lane(
     lane: Lane,
     state: Mapping[str, Any],
     block: Block,
-    counts: Mapping[CountKey, BlockCounts],
+    counts: BlockOfCounts,
     released: LetGo = NOTHING_LET_GO,
 ) -> LaneStep:
     """Read one closed block with every stream of the lane. Missing counts are a fault of the caller (KeyError).
 
     `released` is what people had let go of when the block closed; the counts in the readings are those that were used.
     """
+    run = step_blocks(policy, lane, state, [block], [counts], released)
+    return LaneStep(run.state, run.readings[0], run.standings[0])
+
+
+def step_blocks(
+    policy: Policy,
+    lane: Lane,
+    state: Mapping[str, Any],
+    blocks: Sequence[Block],
+    counts: Sequence[BlockOfCounts],
+    released: LetGo = NOTHING_LET_GO,
+) -> LaneRun:
+    """Read closed blocks of one lane in order; `counts[t]` belongs to `blocks[t]`. As so many calls of `step_lane` do.
+
+    Raises ValueError for blocks that are not after the lane's last one, in order.
+    """
     after = dict(state)
-    latched = set(state.get("fired", ()))
-    readings: list[TriggerReading] = []
-    for trigger in lane.triggers:
-        for segment in (ALL, *policy.watch.segments):
-            key = f"trigger:{trigger.name}|{segment}"
-            give_up = key in latched and _is_let_go_by(trigger, block)
-            latched -= {key} if give_up else set()
-            found = counts[trigger.name, segment]
-            void = key in latched and _is_void(trigger, block, released)
-            used = (
-                BlockCounts(found.metric, segment, found.start, found.span_seconds, last_batch=found.last_batch)
-                if void
-                else found
+    streams = [granted(stream, state.get(stream.key)) for stream in streams_of(policy, lane)]
+    readings: list[tuple[TriggerReading, ...]] = []
+    done = 0
+    for part in _alike(blocks, released):
+        _check_order(after, part)
+        of_part = counts[done : done + len(part)]
+        readings += _step_streams(streams, after, part, of_part, released)
+        last = part[-1]
+        after["last"] = {"start": last.start.isoformat(), "end": last.end.isoformat(), "version": last.stage_version}
+        done += len(part)
+    standings = [
+        tuple(_step_certificate(policy, item, after, block, of_block[item.name, ALL]) for item in lane.certificates)
+        for block, of_block in zip(blocks, counts, strict=True)
+    ]
+    return LaneRun(after, tuple(readings), tuple(standings))
+
+
+def _alike(blocks: Sequence[Block], released: LetGo) -> Iterator[list[Block]]:
+    """Blocks that can be read in one pass; one in which evidence may be given up, or that may be void, stands alone."""
+    run: list[Block] = []
+    moments = [moment for moment in (released.resumed_at, released.enabled_at) if moment is not None]
+    for block in blocks:
+        if block.resumes or block.enables or any(moment > block.start for moment in moments):
+            yield from ([run] if run else [])
+            yield [block]
+            run = []
+        else:
+            run.append(block)
+    yield from ([run] if run else [])
+
+
+def _check_order(state: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+    last = last_block(state)
+    before = None if last is None else last.start
+    for block in blocks:
+        if before is not None and block.start <= before:
+            raise ValueError(
+                f"block {block.start.isoformat()} is not after block {before.isoformat()}, the last one read; "
+                "blocks close once and in order"
             )
-            after[key], reading = _step_trigger(policy, trigger, segment, state.get(key), block, used, give_up)
-            readings.append(replace(reading, fired=False, verdict=Verdict.NO_DATA, reason=VOID) if void else reading)
-            if reading.fired and not void:
-                latched.add(key)
-    standings = []
-    for item in lane.certificates:
-        key = f"certificate:{item.name}"
-        after[key], standing = _step_certificate(policy, item, state.get(key), block, counts[item.name, ALL])
-        standings.append(standing)
-    after["fired"] = sorted(latched)
-    after["last"] = {"start": block.start.isoformat(), "end": block.end.isoformat(), "version": block.stage_version}
-    return LaneStep(after, tuple(readings), tuple(standings))
+        before = block.start
 
 
-def _is_let_go_by(trigger: Trigger, block: Block) -> bool:
-    """Whether the block is the first behind an act of a person that lets go of this trigger's evidence."""
-    return bool(block.resumes or (block.enables and trigger.action is Action.DISABLE_EXECUTION))
+def _step_streams(
+    streams: Sequence[Stream],
+    state: dict[str, Any],
+    blocks: Sequence[Block],
+    counts: Sequence[BlockOfCounts],
+    released: LetGo,
+) -> list[tuple[TriggerReading, ...]]:
+    """All streams over blocks that are alike; `state` is changed."""
+    latches = set(state.get("fired", ()))
+    given_up = {stream.key for stream in streams if stream.key in latches and _is_let_go_by(stream, blocks[0])}
+    latches -= given_up
+    stored = [state[s.key] if s.key in state else fresh(s) for s in streams]
+    stored = [without_evidence(one) if s.key in given_up else one for s, one in zip(streams, stored, strict=True)]
+    let_go = np.array([s.key in latches and _is_void(s, blocks[0], released) for s in streams])
+    slots: list[list[TriggerReading | None]] = [[None] * len(streams) for _ in blocks]
+    for group in grouped(streams, stored):
+        _read_group(group, state, blocks, counts, let_go[group.places], given_up, slots)
+    rows = [tuple(reading for reading in row if reading is not None) for row in slots]
+    state["fired"] = sorted(latches | {_key(reading) for row in rows for reading in row if reading.fired})
+    return rows
 
 
-def _is_void(trigger: Trigger, block: Block, released: LetGo) -> bool:
-    """Whether a person let go of this trigger after the block had opened: what it holds was known, or seen, by then."""
+def _read_group(
+    group: Group,
+    state: dict[str, Any],
+    blocks: Sequence[Block],
+    counts: Sequence[BlockOfCounts],
+    let_go: np.ndarray[Any, np.dtype[np.bool_]],
+    given_up: set[str],
+    slots: list[list[TriggerReading | None]],
+) -> None:
+    """The group's readings go into their `slots`, its states into `state`."""
+    indices = np.array([_index(block.start) for block in blocks], dtype=np.int64)
+    begins = np.array([one.get("from") or 0 for one in group.stored], dtype=np.int64)
+    early = indices[:, None] < begins[None, :]
+    void = early | let_go[None, :]
+    found = [[of_block[stream.name, stream.segment] for stream in group.streams] for of_block in counts]
+    known = np.array([[int(block.starts_stage), block.deploys + block.policies] for block in blocks], dtype=np.int64)
+    events = np.repeat(known[:, None, :], len(group.streams), axis=1)
+    events[0, :, 0] += [stream.key in given_up for stream in group.streams]
+    after, track = read(group, indices, found, void, [block.share for block in blocks], events)
+    for stream, one in zip(group.streams, unpack(group, after, int(indices[-1])), strict=True):
+        state[stream.key] = one
+    columns = [getattr(track, name).tolist() for name in ("log_E", "empty", "spent", "onset")]
+    thresholds = [stream.spec.log_threshold for stream in group.streams]
+    for t, block in enumerate(blocks):
+        saw = zip(
+            group.places,
+            group.streams,
+            found[t],
+            zip(thresholds, *(column[t] for column in columns), strict=True),
+            strict=True,
+        )
+        unheard = void[t].any()
+        for i, (place, stream, seen, said) in enumerate(saw):
+            why = "" if not unheard or not void[t, i] else BEFORE_POLICY if early[t, i] else VOID
+            slots[t][place] = _reading(stream, block, _emptied(seen) if why else seen, said, why)
+
+
+def _emptied(counts: BlockCounts) -> BlockCounts:
+    """A void block's counts are not used."""
+    return BlockCounts(counts.metric, counts.segment, counts.start, counts.span_seconds, last_batch=counts.last_batch)
+
+
+def _reading(
+    stream: Stream, block: Block, counts: BlockCounts, said: tuple[float, float, bool, float, int], void: str
+) -> TriggerReading:
+    threshold, log_e, empty, spent, onset = said
+    fired = log_e >= threshold and not void
+    verdict = Verdict.FAIL if fired else Verdict.NO_DATA if empty else Verdict.PASS
+    return TriggerReading(
+        trigger=stream.name,
+        metric=stream.metric,
+        segment=stream.segment,
+        action=stream.action,
+        verdict=verdict,
+        block_start=block.start,
+        log_e=log_e,
+        log_threshold=threshold,
+        fired=fired,
+        counts=counts,
+        reason=void or _reason(stream, verdict),
+        onset=None if onset < 0 else _moment(onset),
+        weight_spent=spent,
+        exact=stream.exact,
+    )
+
+
+def _key(reading: TriggerReading) -> str:
+    return f"trigger:{reading.trigger}|{reading.segment}"
+
+
+def _is_let_go_by(stream: Stream, block: Block) -> bool:
+    """Whether the block is the first behind an act of a person that lets go of this stream's evidence."""
+    return bool(block.resumes or (block.enables and stream.action is Action.DISABLE_EXECUTION))
+
+
+def _is_void(stream: Stream, block: Block, released: LetGo) -> bool:
+    """Whether a person let go of this stream after the block had opened: what it holds was known, or seen, by then."""
     moments = [released.resumed_at]
-    if trigger.action is Action.DISABLE_EXECUTION:
+    if stream.action is Action.DISABLE_EXECUTION:
         moments.append(released.enabled_at)
     return any(moment is not None and moment > block.start for moment in moments)
 
 
-def latched_beyond_page(policy: Policy, state: Mapping[str, Any]) -> bool:
-    """Whether a stream of a lane that asks for more than a page has fired and was not let go of."""
-    mild = {trigger.name for trigger in policy.triggers if trigger.action is Action.PAGE}
-    fired: list[str] = list(state.get("fired", ()))
-    return any(key.removeprefix("trigger:").rsplit("|", 1)[0] not in mild for key in fired)
+def latched(states: Iterable[Mapping[str, Any]]) -> frozenset[CountKey]:
+    """(name, segment) of every stream of these lanes that has fired and was not let go of, validity checks included."""
+    found = (key.removeprefix("trigger:").rsplit("|", 1) for state in states for key in state.get("fired", ()))
+    return frozenset((name, segment) for name, segment in found)
 
 
 def last_block(state: Mapping[str, Any]) -> Block | None:
@@ -156,65 +304,33 @@ def _moment(index: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=index)
 
 
-def _without_evidence(state: DetectorState) -> DetectorState:
-    k = len(state.log_r)
-    return replace(state, log_r=(-inf,) * k, climb=(0.0,) * k, onset=(0,) * k)
-
-
-def _step_trigger(
-    policy: Policy,
-    trigger: Trigger,
-    segment: str,
-    stored: Mapping[str, Any] | None,
-    block: Block,
-    counts: BlockCounts,
-    give_up: bool,
-) -> tuple[dict[str, Any], TriggerReading]:
-    spec = stream_spec(policy, trigger, segment)
-    plan = weight_plan(policy, trigger.block_seconds)
-    state = DetectorState.from_dict(stored) if stored is not None else DetectorState.fresh(spec, plan)
-    if give_up:
-        state = _without_evidence(state)
-    events = Events(stage_starts=int(block.starts_stage) + int(give_up), deploys=block.deploys)
-    after, reading = step(spec, state, _index(block.start), to_counts(counts), events)
-    verdict = Verdict.FAIL if reading.fired else Verdict.NO_DATA if reading.empty else Verdict.PASS
-    return after.to_dict(), TriggerReading(
-        trigger=trigger.name,
-        metric=trigger.metric,
-        segment=segment,
-        action=trigger.action,
-        verdict=verdict,
-        block_start=block.start,
-        log_e=reading.log_E,
-        log_threshold=reading.log_threshold,
-        fired=reading.fired,
-        counts=counts,
-        reason=_reason(trigger, segment, verdict),
-        onset=None if reading.onset is None else _moment(reading.onset),
-        weight_spent=reading.spent,
-    )
-
-
-def _reason(trigger: Trigger, segment: str, verdict: Verdict) -> str:
-    where = "" if segment == ALL else f" in segment {segment}"
+def _reason(stream: Stream, verdict: Verdict) -> str:
+    where = "" if stream.segment == ALL else f" in {'' if stream.check else 'segment '}{stream.segment}"
     match verdict:
         case Verdict.FAIL:
-            return f"{trigger.metric}{where} is beyond its limit of {trigger.limit:g}: the evidence has crossed its threshold"
+            return stream.finding()
         case Verdict.NO_DATA:
-            return f"{trigger.metric}{where}: no comparable data in this block; it neither passes nor accuses"
+            return f"{stream.metric}{where}: no comparable data in this block; it neither passes nor accuses"
         case _:
-            return f"{trigger.metric}{where}: the evidence stays below its threshold"
+            return f"{stream.metric}{where}: the evidence stays below its threshold"
 
 
 def _step_certificate(
-    policy: Policy, item: Certificate, stored: Mapping[str, Any] | None, block: Block, counts: BlockCounts
-) -> tuple[dict[str, Any], CertificateStanding]:
+    policy: Policy, item: Certificate, state: dict[str, Any], block: Block, counts: BlockCounts
+) -> CertificateStanding:
+    """The certificate reads the block; `state` is changed. Blocks that opened before a change of the policy certify nothing."""
+    key = f"certificate:{item.name}"
     spec = CertificateSpec(str(item.kind), item.margin, policy.budget.certificate)
-    state = CertificateState.from_dict(stored) if stored is not None else CertificateState.fresh(spec)
-    if block.starts_stage or block.deploys:
-        state = certificate.restart(state)
-    after, reading = certificate.step(spec, state, _index(block.start), to_counts(counts))
-    standing = CertificateStanding(
+    stored = state.get(key)
+    if stored is not None and _index(block.start) < (stored.get("from") or 0):
+        return CertificateStanding(item.name, item.metric, item.margin, 0.0, spec.log_threshold, False, 0)
+    begins = {} if stored is None or "from" not in stored else {"from": stored["from"]}
+    plain = {} if stored is None else {name: value for name, value in stored.items() if name != "from"}
+    before = CertificateState.from_dict(plain) if plain else CertificateState.fresh(spec)
+    if block.starts_stage or block.deploys or block.policies:
+        before = certificate.restart(before)
+    after, reading = certificate.step(spec, before, _index(block.start), to_counts(counts))
+    state[key] = {**after.to_dict(), **begins}
+    return CertificateStanding(
         item.name, item.metric, item.margin, reading.log_E, reading.log_threshold, reading.certified, after.blocks
     )
-    return after.to_dict(), standing

@@ -158,7 +158,10 @@ def _execution_reason(exposure: Exposure) -> str:
 
 
 def metadata(exposure: Exposure) -> dict[str, str | int | float | bool]:
-    """What a producer logs of an exposure; OpenFeature's metadata has no null, so what is unknown is left out."""
+    """What a producer logs of an exposure; OpenFeature's metadata has no null, so what is unknown is left out.
+
+    `baseline_release` names the release that serves the arm `baseline`: the menu, or the release accepted before.
+    """
     known: dict[str, str | int | float | bool] = {
         "version": str(exposure.flag_version),
         "flagSetId": exposure.rollout_id,
@@ -169,6 +172,8 @@ def metadata(exposure: Exposure) -> dict[str, str | int | float | bool]:
         "share": exposure.share,
         "eligible": exposure.eligible,
     }
+    if exposure.baseline_release:
+        known["baseline_release"] = exposure.baseline_release
     if exposure.ineligible_reason is not None:
         known["ineligible_reason"] = exposure.ineligible_reason
     return known

@@ -16,7 +16,7 @@ from controlplane.assistant.pipeline import Screening
 from controlplane.assistant.protocols import Responder
 from controlplane.assistant.record import GroundednessEvaluator, Record, RecordContext, landing_records
 from controlplane.assistant.release import reference_knowledge
-from controlplane.core.assignment import Exposure, Unit
+from controlplane.core.assignment import CONTAINED, Exposure, Unit
 from controlplane.core.model import Arm
 from controlplane.simulation.records import exposure_record
 
@@ -81,7 +81,10 @@ class ServiceDesk:
             low_risk=seen.intent in self._low_risk,
         )
         exposure = self._expose(unit, first.ts)
-        return Served(exposure, ConversationState(mandatory=seen.route)), exposure_record(first, exposure, seen.intent)
+        person = exposure.ineligible_reason == CONTAINED
+        return Served(exposure, ConversationState(mandatory=seen.route, handed_over=person)), exposure_record(
+            first, exposure, seen.intent
+        )
 
     def answer(self, served: Served, message: Message) -> tuple[Reply, list[Record]]:
         """One turn in the conversation's arm, and its records."""

@@ -7,6 +7,7 @@ Rules
   the last instant included: comparing "answers so far" favours the arm that answers later.
 - Conversation blocks are placed by the conversation's start, the others by the time of the request, call or judged answer.
 - Every block in [start, end) of every stream has a row, of zeros when there was nothing.
+- With a `shadow` salt the two arms are the two halves of the control arm's customers, for the A/A check.
 - Only rows around the window are read: outcomes sit on the conversation, and its members are sought at most two days after
   its start, so the cost follows the window, not the history.
 """
@@ -42,7 +43,8 @@ Levels = tuple[int, int, int, int, int]
 class CountSpec:
     """What one trigger or certificate wants counted: blocks of `span_seconds`, labels final after `maturity_seconds`.
 
-    `slo_ms` belongs to `slow_share` only. `segments` are counted besides all traffic.
+    `slo_ms` belongs to `slow_share` only. `segments` are counted besides all traffic. `labels`: of evaluations, "any" or only those
+    of a "person". `shadow`: the salt by which the control arm is split in two, "" for the arms themselves.
     """
 
     metric: str
@@ -53,6 +55,12 @@ class CountSpec:
     segments: tuple[str, ...]
     rollout_id: str
     release: str
+    labels: str = "any"
+    shadow: str = ""
+
+
+Counted = dict[tuple[CountSpec, str], list[BlockCounts]]
+"""Counts by spec and segment, the blocks in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,13 @@ def block_counts(warehouse: Warehouse, specs: Sequence[CountSpec], start: dateti
     Equal specs are counted once. Raises ValueError for a spec that can't be counted or a window that is no whole number of
     blocks, UnitsNotClosed when `close_units` has not reached `end` for a rollout whose units are asked for.
     """
+    _check_distinct(specs)
+    rows = [row for blocks in counted(warehouse, specs, start, end).values() for row in blocks]
+    return sorted(rows, key=lambda row: (row.metric, row.segment, row.start, row.span_seconds))
+
+
+def counted(warehouse: Warehouse, specs: Sequence[CountSpec], start: datetime, end: datetime) -> Counted:
+    """As `block_counts`, by spec and segment; specs may be ways to count one metric that their rows alone don't tell apart."""
     streams = _streams(specs)
     for stream in streams:
         _check_window(stream.spec, start, end)
@@ -90,27 +105,54 @@ def block_counts(warehouse: Warehouse, specs: Sequence[CountSpec], start: dateti
         found: dict[tuple[int, int], tuple[int, ...]] = {}
         for family in Family:
             found |= _count_family(cursor, family, streams, window)
-    rows = [
-        _block(stream, to_aware(window.start), block, found.get((number, block)), last_batch)
+    begin = to_aware(window.start)
+    return {
+        (stream.spec, stream.segment): [
+            _block(stream, begin, block, found.get((number, block)), last_batch)
+            for block in range(_blocks(stream.spec, start, end))
+        ]
         for number, stream in enumerate(streams)
-        for block in range(_blocks(stream.spec, start, end))
+    }
+
+
+def new_unit_counts(
+    warehouse: Warehouse, rollout_id: str, span_seconds: int, start: datetime, end: datetime, since: datetime
+) -> list[BlockCounts]:
+    """Customers that are new to the rollout per block of [start, end), in order: `n_t`, `n_c`. None from before `since` counts.
+
+    Raises UnitsNotClosed as `block_counts` does.
+    """
+    values = {"rollout_id": rollout_id, "start": to_naive(start), "end": to_naive(end)}
+    with warehouse.transaction() as cursor:
+        _check_closed(cursor, {rollout_id}, end)
+        last_batch = int(cursor.execute(load("rollups/last_batch")).fetchall()[0][0])
+        more = {"span": span_seconds, "since": to_naive(since)}
+        rows = cursor.execute(load("rollups/count_new_units"), values | more).fetchall()
+    found = {int(block): (int(n_t), int(n_c)) for block, n_t, n_c in rows}
+    span = timedelta(seconds=span_seconds)
+    return [
+        BlockCounts("units", ALL_SEGMENTS, start + block * span, span_seconds, n_t=n_t, n_c=n_c, last_batch=last_batch)
+        for block in range((end - start) // span)
+        for n_t, n_c in [found.get(block, (0, 0))]
     ]
-    return sorted(rows, key=lambda row: (row.metric, row.segment, row.start, row.span_seconds))
+
+
+def _check_distinct(specs: Iterable[CountSpec]) -> None:
+    kept: dict[tuple[str, int], CountSpec] = {}
+    for spec in specs:
+        other = kept.setdefault((spec.metric, spec.span_seconds), spec)
+        if other != spec:
+            raise ValueError(
+                f"two ways to count {spec.metric} in blocks of {spec.span_seconds} s would give rows that can't be "
+                f"told apart: {other} and {spec}; ask for them in two calls"
+            )
 
 
 def _streams(specs: Iterable[CountSpec]) -> list[_Stream]:
-    kept: dict[tuple[str, int, str], CountSpec] = {}
     streams = []
     for spec in dict.fromkeys(specs):
         entry = _check_spec(spec)
-        for segment in (ALL_SEGMENTS, *dict.fromkeys(spec.segments)):
-            other = kept.setdefault((spec.metric, spec.span_seconds, segment), spec)
-            if other is not spec:
-                raise ValueError(
-                    f"two ways to count {spec.metric} in blocks of {spec.span_seconds} s would give rows that can't be "
-                    f"told apart: {other} and {spec}; ask for them in two calls"
-                )
-            streams.append(_Stream(spec, entry.family, segment))
+        streams += [_Stream(spec, entry.family, name) for name in (ALL_SEGMENTS, *dict.fromkeys(spec.segments))]
     return streams
 
 
@@ -124,6 +166,8 @@ def _check_spec(spec: CountSpec) -> Metric:
         raise ValueError(f"{spec.metric}: slo_ms belongs to slow_share and only there")
     if spec.span_seconds <= 0 or spec.maturity_seconds < 0:
         raise ValueError(f"{spec.metric}: a block of {spec.span_seconds} s with maturity {spec.maturity_seconds} s")
+    if spec.labels not in ("any", "person"):
+        raise ValueError(f"{spec.metric}: labels are '{spec.labels}'; count those of 'any' or of a 'person'")
     if ALL_SEGMENTS in spec.segments:
         raise ValueError(f"{spec.metric}: '{ALL_SEGMENTS}' means all traffic and can't name a segment")
     return entry
@@ -139,9 +183,11 @@ def _check_window(spec: CountSpec, start: datetime, end: datetime) -> None:
 
 def _check_units(cursor: duckdb.DuckDBPyConnection, streams: list[_Stream], end: datetime) -> None:
     needing = {s.spec.rollout_id for s in streams if s.family in (Family.CONVERSATION, Family.REQUEST)}
-    if not needing:
-        return
-    closed = closed_until(cursor)
+    _check_closed(cursor, needing, end)
+
+
+def _check_closed(cursor: duckdb.DuckDBPyConnection, needing: set[str], end: datetime) -> None:
+    closed = closed_until(cursor) if needing else {}
     for rollout_id in sorted(needing):
         until = closed.get(rollout_id)
         if until is None or until < end:
@@ -179,6 +225,7 @@ def _base(streams: Numbered, window: _Window) -> dict[str, object]:
         "span": [stream.spec.span_seconds for _, stream in streams],
         "rollout_id": [stream.spec.rollout_id for _, stream in streams],
         "release": [stream.spec.release for _, stream in streams],
+        "shadow": [stream.spec.shadow for _, stream in streams],
         "start": window.start,
         "end": window.end,
     }
@@ -211,6 +258,7 @@ def _evaluations(streams: Numbered, window: _Window) -> dict[str, object]:
     maturity = _maturity(streams)
     bounds = {
         "maturity": maturity,
+        "labels": [stream.spec.labels for _, stream in streams],
         "judged_since": window.start - JUDGED_BEFORE,
         "judged_until": window.end + timedelta(seconds=max(maturity)),
     }

@@ -44,7 +44,7 @@ class FlagReader:
                 text = self._source.policy_text(self._rollout.policy_hash)
                 if text is None:
                     raise LookupError(f"policy {self._rollout.policy_hash[:12]} of the rollout is not registered")
-                self._policies[self._rollout.policy_hash] = parse(text)
+                self._policies[self._rollout.policy_hash] = parse(text, in_force=True)
         except Exception as error:
             self.last_error = f"{type(error).__name__}: {error}"
             return

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, or_, select, true, update
 
 from controlplane.core.audit import ChainBreak, canonical, verify
 from controlplane.core.model import Rollout
 from controlplane.store import state_tables as t
 from controlplane.store.state_append import (
     append_audit,
+    append_containment,
     append_ledger,
     append_message,
     append_stage,
@@ -31,6 +32,8 @@ from controlplane.store.state_append import (
 )
 from controlplane.store.state_claims import FencedOff, claim_run, take_lease
 from controlplane.store.state_evaluation import EvaluationReader, EvaluationWriter
+from controlplane.store.state_governance import GovernanceReader, GovernanceWriter
+from controlplane.store.state_migrations import migrate
 from controlplane.store.state_rows import (
     AuditEntry,
     Commit,
@@ -45,8 +48,6 @@ from controlplane.store.state_rows import (
     stage_from_row,
     to_text,
 )
-
-SCHEMA_VERSION = 1
 
 
 def _engine(url: str, *, writer: bool) -> Engine:
@@ -71,7 +72,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
-class StateReader(EvaluationReader):
+class StateReader(EvaluationReader, GovernanceReader):
     """Read-only view of the state."""
 
     def __init__(self, url: str) -> None:
@@ -195,7 +196,7 @@ class StateReader(EvaluationReader):
             }
 
 
-class StateWriter(StateReader, EvaluationWriter):
+class StateWriter(StateReader, EvaluationWriter, GovernanceWriter):
     """The only type that changes the state."""
 
     def __init__(self, url: str) -> None:
@@ -209,17 +210,9 @@ class StateWriter(StateReader, EvaluationWriter):
         self._write_engine.dispose()
 
     def migrate(self, now: datetime) -> None:
-        """Create what is missing. A newer schema than this program's is refused."""
+        """Create what is missing and bring an older schema up to date. A newer schema than this program's is refused."""
         with self._write_engine.begin() as connection:
-            t.metadata.create_all(connection)
-            found = connection.execute(select(func.max(t.schema_version.c.version))).scalar()
-            if found is None:
-                connection.execute(insert(t.schema_version).values(version=SCHEMA_VERSION, applied_at=to_text(now)))
-                connection.execute(insert(t.state_version).values(id=1, version=0))
-            elif int(found) > SCHEMA_VERSION:
-                raise RuntimeError(
-                    f"the state has schema {found}, this program knows {SCHEMA_VERSION}: install the newer program"
-                )
+            migrate(connection, now)
 
     @contextmanager
     def _transaction(self, *, visible: bool = True, fenced: bool = True) -> Iterator[Connection]:
@@ -255,6 +248,8 @@ class StateWriter(StateReader, EvaluationWriter):
                 append_audit(connection, audit, policy_hash, now)
             if change.incident is not None:
                 upsert_incident(connection, change.incident)
+            for found in change.containments:
+                append_containment(connection, found)
             for message in change.messages:
                 append_message(connection, message, now)
 

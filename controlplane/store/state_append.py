@@ -17,6 +17,7 @@ from controlplane.core.model import Rollout
 from controlplane.store import state_tables as t
 from controlplane.store.state_rows import (
     AuditEntry,
+    Containment,
     IncidentRow,
     LaneState,
     LedgerEntry,
@@ -107,6 +108,16 @@ def append_audit(connection: Connection, entry: AuditEntry, policy_hash: str, no
     }
     prev = head(connection, t.audit)
     connection.execute(insert(t.audit).values(**row, prev_hash=prev, hash=chain_hash(prev, row)))
+
+
+def append_containment(connection: Connection, found: Containment) -> None:
+    if connection.execute(
+        select(t.containments.c.category).where(t.containments.c.evaluation_id == found.evaluation_id)
+    ).first():
+        raise LostRace(f"evaluation {found.evaluation_id} has been acted upon already")
+    plain = ("evaluation_id", "category", "conversation_id", "rollout_id", "evaluator")
+    row = {name: getattr(found, name) for name in plain} | {"contained_at": to_text(found.contained_at)}
+    connection.execute(insert(t.containments).values(**row))
 
 
 def append_message(connection: Connection, message: NewMessage, now: datetime) -> None:

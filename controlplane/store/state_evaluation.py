@@ -88,6 +88,17 @@ class ReviewLabel:
     labelled_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ArtefactRow:
+    """A recorded result of a job (drift, backtest, trade-off, sampling): its kind, where its file lies (empty: nowhere), what it says."""
+
+    artefact_id: str
+    kind: str
+    path: str
+    summary: dict[str, Any]
+    created_at: datetime
+
+
 def criteria_identity(text: str, datasets: Mapping[str, str]) -> str:
     """Hash of criteria: their text and the data-set versions that they were registered for."""
     return sha256_text(canonical({"text": text, "datasets": dict(datasets)}))
@@ -156,6 +167,14 @@ class EvaluationReader(ABC):
         c = t.review_labels.c
         rows = self._rows(select(t.review_labels).where(c.rollout_id == rollout_id).order_by(c.seq))
         return [_label(row) for row in rows]
+
+    def artefacts(self, kind: str) -> list[ArtefactRow]:
+        """All recorded results of that kind, oldest first."""
+        c = t.artefacts.c
+        rows = self._rows(select(t.artefacts).where(c.kind == kind).order_by(c.created_at, c.artefact_id))
+        return [
+            ArtefactRow(r.artefact_id, r.kind, r.path, json.loads(r.summary), from_text(r.created_at)) for r in rows
+        ]
 
     def vouched(self, event: str, subject: str) -> list[dict[str, Any]]:
         """Payloads of the audit rows that say this about that, oldest first."""

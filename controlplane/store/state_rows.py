@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from controlplane.core.audit import canonical
 from controlplane.core.model import Rollout, RolloutState
 
 
@@ -119,6 +120,18 @@ class IncidentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Containment:
+    """A confirmed severe misrouting that has been acted upon, and the category that went to people for it."""
+
+    evaluation_id: str
+    category: str
+    conversation_id: str
+    rollout_id: str
+    evaluator: str
+    contained_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Everything that one decision writes, in one transaction.
 
@@ -134,6 +147,7 @@ class Commit:
     audit: Sequence[AuditEntry] = ()
     messages: Sequence[NewMessage] = ()
     incident: IncidentRow | None = None
+    containments: Sequence[Containment] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,8 @@ def rollout_from_row(row: Any) -> Rollout:
         updated_at=from_text(row.updated_at),
         stage_started_at=from_text(row.stage_started_at),
         reason=row.reason,
+        accepted_release=row.accepted_release,
+        contained=tuple(json.loads(row.contained)),
     )
 
 
@@ -186,6 +202,8 @@ def rollout_values(rollout: Rollout) -> dict[str, Any]:
         "updated_at": to_text(rollout.updated_at),
         "stage_started_at": to_text(rollout.stage_started_at),
         "reason": rollout.reason,
+        "accepted_release": rollout.accepted_release,
+        "contained": canonical(list(rollout.contained)),
     }
 
 

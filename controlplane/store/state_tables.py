@@ -61,6 +61,34 @@ rollouts = Table(
     Column("reason", Text, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("cut_verified_at", String, nullable=True),
+    Column("accepted_release", String, nullable=False, server_default=""),  # COMPLETE before this one; since schema 2
+    Column("contained", Text, nullable=False, server_default="[]"),  # JSON list of intents; since schema 2
+)
+
+overrides = Table(
+    "overrides",  # append-only: one row when a trigger is set aside, one when a person ends that before its time; since schema 2
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("override_id", String, nullable=False),
+    Column("rollout_id", String, nullable=False),
+    Column("trigger", String, nullable=False),
+    Column("event", String, nullable=False),  # added | ended
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String, nullable=False),
+    Column("until", String, nullable=True),  # of `added`
+    UniqueConstraint("override_id", "event"),
+)
+
+containments = Table(
+    "containments",  # which confirmed misrouting sent which category to people: each evaluation acts once; since schema 2
+    metadata,
+    Column("evaluation_id", String, primary_key=True),
+    Column("category", String, nullable=False),  # intent; empty: conversations whose intent is not told
+    Column("conversation_id", String, nullable=False),
+    Column("rollout_id", String, nullable=False),
+    Column("evaluator", String, nullable=False),
+    Column("contained_at", String, nullable=False),
 )
 
 stages = Table(

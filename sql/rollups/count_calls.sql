@@ -1,7 +1,7 @@
 -- call family per stream and block: every call of the rollout's eligible conversations by the time of the call; it failed when it ended in an error or timed out
 WITH stream AS (
   SELECT unnest(CAST($stream AS BIGINT[])) AS stream, unnest(CAST($metric AS VARCHAR[])) AS metric, unnest(CAST($segment AS VARCHAR[])) AS segment,
-         unnest(CAST($span AS BIGINT[])) AS span, unnest(CAST($rollout_id AS VARCHAR[])) AS rollout_id, unnest(CAST($release AS VARCHAR[])) AS release
+         unnest(CAST($span AS BIGINT[])) AS span, unnest(CAST($rollout_id AS VARCHAR[])) AS rollout_id, unnest(CAST($release AS VARCHAR[])) AS release, unnest(CAST($shadow AS VARCHAR[])) AS shadow
 ), call AS (
   SELECT 'api_error_rate' AS metric, ts, conversation_id, error_type IS NOT NULL OR coalesce(timed_out, FALSE) AS hit
   FROM model_calls WHERE ts >= $start AND ts < $end
@@ -9,7 +9,7 @@ WITH stream AS (
   SELECT 'dependency_failure_rate' AS metric, ts, conversation_id, error_type IS NOT NULL OR coalesce(timed_out, FALSE) AS hit
   FROM dependency_calls WHERE ts >= $start AND ts < $end
 ), judged AS (
-  SELECT s.stream, date_diff('second', CAST($start AS TIMESTAMP), k.ts) // s.span AS block, c.arm, k.hit
+  SELECT s.stream, date_diff('second', CAST($start AS TIMESTAMP), k.ts) // s.span AS block, compared_arm(c.arm, s.shadow, c.user_id) AS arm, k.hit
   FROM call AS k
   JOIN conversations AS c ON c.conversation_id = k.conversation_id AND c.started_at >= $member_since AND c.started_at <= $member_until
                          AND c.started_at >= k.ts - INTERVAL 2 DAY AND c.started_at <= k.ts + INTERVAL 1 HOUR AND coalesce(c.eligible, TRUE)

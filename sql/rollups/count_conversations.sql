@@ -2,15 +2,15 @@
 WITH stream AS (
   SELECT unnest(CAST($stream AS BIGINT[])) AS stream, unnest(CAST($metric AS VARCHAR[])) AS metric, unnest(CAST($segment AS VARCHAR[])) AS segment,
          unnest(CAST($span AS BIGINT[])) AS span, unnest(CAST($maturity AS BIGINT[])) AS maturity,
-         unnest(CAST($rollout_id AS VARCHAR[])) AS rollout_id, unnest(CAST($release AS VARCHAR[])) AS release
+         unnest(CAST($rollout_id AS VARCHAR[])) AS rollout_id, unnest(CAST($release AS VARCHAR[])) AS release, unnest(CAST($shadow AS VARCHAR[])) AS shadow
 ), outcome AS (
-  SELECT u.arm, u.segment, u.rollout_id, u.release, u.started_at,
+  SELECT u.user_id, u.arm, u.segment, u.rollout_id, u.release, u.started_at,
          c.escalated_at, c.returned_at, c.resolved, c.resolved_at, CAST(floor(c.csat + 0.5) AS INTEGER) AS rating, c.csat_at
   FROM units AS u
   LEFT JOIN conversations AS c ON c.conversation_id = u.conversation_id AND c.started_at >= $member_since AND c.started_at < $end
   WHERE u.started_at >= $start AND u.started_at < $end
 ), judged AS (
-  SELECT s.stream, date_diff('second', CAST($start AS TIMESTAMP), o.started_at) // s.span AS block, o.arm,
+  SELECT s.stream, date_diff('second', CAST($start AS TIMESTAMP), o.started_at) // s.span AS block, compared_arm(o.arm, s.shadow, o.user_id) AS arm,
          CASE WHEN s.metric = 'csat' AND o.csat_at <= o.started_at + s.maturity * INTERVAL 1 SECOND THEN o.rating END AS rating,
          CASE s.metric
            WHEN 'escalation_rate' THEN coalesce(o.escalated_at <= o.started_at + s.maturity * INTERVAL 1 SECOND, FALSE)

@@ -22,6 +22,7 @@ from alerts.model import (
     reading_of,
     resolved,
 )
+from alerts.wording import reading_line
 from controlplane.core.audit import canonical
 from controlplane.core.model import Action, BlockCounts, TriggerReading, Verdict
 
@@ -147,3 +148,24 @@ def test_the_promise_is_said_in_full() -> None:
         "10 weeks with probability <= 0.05 %, any automatic rollback <= 1 % (safety tripwire and validity holds not counted)."
     )
     assert "no probability is promised" in promise_text(0.0005, 0.01, 10, counted=False)
+
+
+def test_what_is_only_approximate_says_so() -> None:
+    exact, approximate = (promise_text(0.0005, 0.01, 10, exact=said) for said in (True, False))
+    assert approximate.startswith(exact)
+    assert "These probabilities are approximate" in approximate.removeprefix(exact)
+    seen = TriggerReading(
+        "t", "m", "all", Action.HOLD, Verdict.FAIL, NOW, 8.0, 7.6, True, BlockCounts("m", "all", NOW, 60, 9, 9), "why", exact=False
+    )  # fmt: skip
+    assert reading_of(seen).exact is False
+    assert "(fired, approximate)" in reading_line(reading_of(seen))
+    assert "approximate" not in reading_line(reading_of(replace(seen, exact=True)))
+
+
+def test_the_halves_of_the_shadow_are_not_called_arms() -> None:
+    counts = BlockCounts("m", "csat_drop", NOW, 60, n_t=10, x_t=4, n_c=20, x_c=1)
+    seen = TriggerReading("aa_shadow", "m", "csat_drop", Action.HOLD, Verdict.FAIL, NOW, 8.0, 7.6, True, counts, "why")
+    line = reading_line(reading_of(seen))
+    assert "one half of the baseline 4/10" in line
+    assert "the other 1/20" in line
+    assert "assistant" not in line

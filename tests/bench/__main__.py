@@ -17,12 +17,16 @@ from rich.table import Table
 from tests.bench import (
     assistant_bench,
     assistant_latency,
+    backtest_bench,
     cache,
+    evidence_bench,
+    forecast_bench,
     groundedness,
     ingest_bench,
     intents,
     retrieval,
     safety,
+    sampling_bench,
     tick_bench,
 )
 
@@ -33,7 +37,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, intents; default: all",
+        help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, forecast, intents, sampling, backtest; default: all",
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="lines of the ingest benchmark")
     options = parser.parse_args()
@@ -47,6 +51,10 @@ def main() -> None:
         "intents": intents.run,
         "latency": assistant_latency.run,
         "cache": cache.run,
+        "forecast": forecast_bench.summary,
+        "evidence": evidence_bench.run,
+        "sampling": sampling_bench.run,
+        "backtest": backtest_bench.run,
     }
     unknown = sorted(set(options.names) - set(benches))
     if unknown:

@@ -5,6 +5,10 @@ day later and sampled judgements), one for ten times as many days as the other. 
 minute by minute and in turns, so that a slow moment of the machine hits both sides. The look-backs of a heartbeat end at
 three days (returning customers, judgements) and DuckDB skips what it need not read in groups of 122,880 rows, so the shorter
 history is longer than either.
+
+`evidence` is the other half of a heartbeat: one closed block of 20 triggers on 30 segments is read, from the stored text of the lane's
+state to the text of the next one with its ledger row, and compared with one scan of the shorter history's requests by DuckDB, which is
+what any rule over raw logs must pay.
 """
 
 from __future__ import annotations
@@ -18,12 +22,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from controlplane.core.model import MetricKind
+import numpy as np
+
+from controlplane.core.audit import canonical
+from controlplane.core.blocks import Block, lanes
+from controlplane.core.model import BlockCounts, MetricKind
+from controlplane.core.policy import Policy, parse
+from controlplane.core.triggers import step_blocks
 from controlplane.store.block_counts import CountSpec, block_counts
 from controlplane.store.facts import ingest_landing
 from controlplane.store.rollups import refresh, touch
 from controlplane.store.units import close_units
 from controlplane.store.warehouse import Warehouse
+from jobs.decisions import counts_json, reading_json
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 DAYS = 5
@@ -101,6 +112,71 @@ class _Side:
         return min(self.seconds[step])  # other load on the machine only ever adds
 
 
+_TRIGGERS, _SEGMENTS = 20, 30
+_KINDS = (("two_sample", "escalation_rate", 0.02), ("rating", "csat", 0.2), ("one_sample", "api_error_rate", 0.05))
+_SCAN = "SELECT arm, count(*), sum(CASE WHEN latency_ms > 4000 THEN 1 ELSE 0 END), sum(cost_usd) FROM interactions GROUP BY arm"
+
+
+def _wide_policy() -> Policy:
+    """20 triggers of all kinds on all traffic and 29 segments: 600 streams that close together."""
+    text = f"""schema = 1
+name = "wide"
+owner = "bench"
+baseline = "menu"
+assignment = {{ salt = "s" }}
+phases = [{{ name = "one", audience = "eligible", shares = [0.5] }}]
+watch = {{ segments = {json.dumps([f"s{n}" for n in range(_SEGMENTS - 1)])} }}
+"""
+    for number in range(_TRIGGERS):
+        kind, name, limit = _KINDS[number % len(_KINDS)]
+        text += f'[[triggers]]\nname = "t{number}"\nmetric = "{name}"\nkind = "{kind}"\nlimit = {limit}\n'
+        text += f'weight = {1 / _TRIGGERS}\naction = "hold"\n'
+    return parse(text)
+
+
+def _wide_counts(policy: Policy, number: int, rng: np.random.Generator) -> dict[tuple[str, str], BlockCounts]:
+    start = NOW + number * _MINUTE
+    found = {}
+    for trigger in policy.triggers:
+        for segment in policy.segments_of(trigger):
+            k_t, k_c = (tuple(int(n) for n in rng.integers(0, 5, 5)) for _ in "TC")
+            rate = {"n_t": 20, "x_t": int(rng.integers(0, 2)), "n_c": 80, "x_c": int(rng.integers(0, 4))}
+            values: dict[str, Any] = {"k_t": k_t, "k_c": k_c} if trigger.kind is MetricKind.RATING else rate
+            found[trigger.name, segment] = BlockCounts(trigger.metric, segment, start, 60, **values)
+    return found
+
+
+def evidence(warehouse: Warehouse, blocks: int = 30) -> dict[str, Any]:
+    """Milliseconds per closed block of 600 streams: alone with state and ledger as text, its part without text, and many at once."""
+    policy, rng = _wide_policy(), np.random.default_rng(1)
+    (lane,) = lanes(policy)
+    grid = [Block(NOW + n * _MINUTE, NOW + (n + 1) * _MINUTE, 1, n == 0) for n in range(blocks)]
+    counts = [_wide_counts(policy, n, rng) for n in range(blocks)]
+    text, whole, alone = "{}", [], []
+    for block, of_block in zip(grid, counts, strict=True):
+        began = time.perf_counter()
+        state = json.loads(text)
+        stepping = time.perf_counter()
+        done = step_blocks(policy, lane, state, [block], [of_block])
+        alone.append(time.perf_counter() - stepping)
+        text = canonical(done.state)
+        canonical([reading_json(reading) for reading in done.readings[0]])
+        canonical([counts_json(name, found) for (name, _), found in of_block.items()])
+        whole.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    step_blocks(policy, lane, {}, grid, counts)
+    together = (time.perf_counter() - began) / blocks
+    scans = []
+    with warehouse.cursor() as cursor:
+        for _ in range(5):
+            began = time.perf_counter()
+            cursor.execute(_SCAN).fetchall()
+            scans.append(time.perf_counter() - began)
+    figures = {"evidence": min(whole), "evidence_step": min(alone), "evidence_catch_up": together, "scan": min(scans)}
+    result: dict[str, Any] = {f"{name}_ms": round(1000 * seconds, 2) for name, seconds in figures.items()}
+    return result | {"evidence_per_scan": round(min(whole) / min(scans), 2)}
+
+
 def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, Any]:
     """Milliseconds of the fastest heartbeat and of each step at both histories, and their ratios (aim: 1)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -112,6 +188,7 @@ def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, An
                     if tick == 2:  # the first two heartbeats fill caches
                         side.seconds.clear()
                     _heartbeat(side, tick, records)
+            engine = evidence(sides[0].warehouse)
         finally:
             for side in sides:
                 side.warehouse.close()
@@ -123,7 +200,7 @@ def run(ticks: int = 12, per_minute: int = 20, days: int = DAYS) -> dict[str, An
             f"{step}_ms_10x": round(long, 1),
             f"{step}_ratio": round(long / short, 2),
         }
-    return result
+    return result | engine
 
 
 def _prepare(home: Path, days: int, per_minute: int) -> _Side:

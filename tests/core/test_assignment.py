@@ -14,6 +14,7 @@ from scipy import stats
 from controlplane.core.assignment import Reason, Unit, bucket, decide_exposure, ineligible_reason
 from controlplane.core.model import Arm, Rollout, RolloutState
 from controlplane.core.policy import Stage, parse
+from controlplane.core.policy_model import Serving
 from controlplane.settings import shipped_policy
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -194,3 +195,56 @@ def test_an_exposure_says_where_it_comes_from() -> None:
     found = decide_exposure(at_stage(0, execution_enabled=False), POLICY, Unit("u", employee=True), T0, T0)
     assert (found.rollout_id, found.release, found.phase, found.share) == ("r", "v1", "internal", 1.0)
     assert (found.flag_version, found.execution_enabled) == (5, False)
+
+
+# what is excluded, contained, and who serves the other side
+
+
+def test_what_is_contained_goes_to_people_on_both_sides() -> None:
+    row = at_stage(3, share=0.5, contained=("fraud", ""))
+    for customer in CUSTOMERS[:50]:
+        for intent in ("fraud", ""):
+            found = decide_exposure(row, POLICY, Unit(customer, intent=intent), T0, T0)
+            assert (found.arm, found.eligible, found.ineligible_reason) == (Arm.BASELINE, False, "contained_category")
+        assert decide_exposure(row, POLICY, Unit(customer, intent="fees"), T0, T0).eligible
+    must = decide_exposure(row, POLICY, Unit("u", intent="fraud", mandatory_person=True), T0, T0)
+    assert must.ineligible_reason == "mandatory_person"
+
+
+def test_what_the_policy_excludes_is_served_the_baseline_and_not_compared() -> None:
+    assignment = replace(POLICY.assignment, exclude_intents=("fraud", ""), exclude_segments=("retail",))
+    policy = replace(POLICY, assignment=assignment)
+    cases = [
+        (Unit("u", intent="fraud"), "excluded_intent"),
+        (Unit("u", segment="retail"), "excluded_segment"),
+        (Unit("u", intent="fraud", segment="retail"), "excluded_intent"),
+        (Unit("u", intent="fees", segment="business"), None),
+        (Unit("u"), None),  # what is not told is not excluded
+    ]
+    for unit, why in cases:
+        found = decide_exposure(at_stage(3, share=1.0), policy, unit, T0, T0)
+        assert (found.ineligible_reason, found.eligible) == (why, why is None)
+        assert found.arm is (Arm.ASSISTANT if why is None else Arm.BASELINE)
+
+
+@given(unit=UNITS, contained=st.sets(st.sampled_from(["fees", "fraud"])), share=st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_eligibility_does_not_depend_on_the_arm(unit: Unit, contained: set[str], share: float) -> None:
+    rows = [at_stage(3, share=s, contained=tuple(contained)) for s in (share, 1.0, 1e-18)]
+    found = [decide_exposure(row, POLICY, unit, T0, T0) for row in rows]
+    assert len({(e.eligible, e.ineligible_reason) for e in found}) == 1
+    assert all(e.eligible or e.arm is Arm.BASELINE for e in found)
+
+
+@pytest.mark.parametrize("compare", ["menu", "accepted"])
+@pytest.mark.parametrize("fall_back", ["menu", "accepted"])
+@pytest.mark.parametrize("accepted", ["", "v0"])
+def test_the_answer_says_which_release_serves_the_baseline(compare: str, fall_back: str, accepted: str) -> None:
+    policy = replace(POLICY, serving=Serving(compare_with=compare, rollback_to=fall_back))
+    running = at_stage(3, accepted_release=accepted)
+    cut = replace(running, state=RolloutState.ROLLED_BACK, share=0.0, execution_enabled=False)
+    for row, side in ((running, compare), (replace(running, state=RolloutState.HELD), compare), (cut, fall_back)):
+        found = decide_exposure(row, policy, Unit("c1", intent="fees"), T0, T0)
+        assert found.baseline_release == ("v0" if side == "accepted" and accepted else "menu")
+        assert found.release == "v1"
+    assert decide_exposure(None, policy, Unit("c1"), T0, T0).baseline_release == ""

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from controlplane.core.blocks import StageEvent, closable, lanes, let_go
-from controlplane.core.judge import decide
+from controlplane.core.judge import Situation, decide, not_let_go
 from controlplane.core.model import BlockCounts, Rollout, RolloutState
 from controlplane.core.policy import Policy, parse
 from controlplane.core.rollout import ActorKind, Change, Event, apply, history_name, start
-from controlplane.core.triggers import last_block, latched_beyond_page, step_lane
+from controlplane.core.triggers import last_block, step_lane
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 HEALTHY, BROKEN = 1, 60  # errors among 100 calls of a minute
@@ -59,8 +59,8 @@ class World:
             taken = step_lane(self.policy, lane, self.state, block, {("errors", "all"): counts}, let_go(self.history))
             self.state = json.loads(json.dumps(taken.state, allow_nan=False))
             readings += taken.readings
-        latched = latched_beyond_page(self.policy, self.state)
-        decision = decide(self.rollout, self.policy, readings, fresh=fresh, now=now, latched=latched)
+        latched = not_let_go(self.policy, [self.state], let_go(self.history))
+        decision = decide(self.rollout, self.policy, readings, Situation(now, fresh, latched))
         if decision is not None:
             self.decisions.append((minute, decision.event))
             self.send(decision.event, minute, ActorKind.AUTOMATIC, decision.reason)

@@ -19,6 +19,7 @@ from controlplane.core.estimates import (
     confidence_sequence,
     exact_sequence,
     quantile,
+    quantile_difference,
     wilson,
 )
 
@@ -190,3 +191,28 @@ def test_a_quantile_of_few_values_has_an_open_end():
         quantile({5: 1}, 1.0)
     with pytest.raises(ValueError, match="no logarithmic bucket"):
         bucket(0.0)
+
+
+def test_the_difference_of_two_quantiles_covers():
+    rng = np.random.default_rng(7)
+    runs, alpha, missed = 300, 0.1, 0
+    true = float(np.exp(6.2 + 0.6 * 1.2815515655446004) - np.exp(6 + 0.6 * 1.2815515655446004))
+    for _ in range(runs):
+        treated, control = (
+            Counter(map(bucket, rng.lognormal(mean, 0.6, n).tolist())) for mean, n in ((6.2, 150), (6.0, 400))
+        )
+        found = quantile_difference(treated, control, 0.9, alpha)
+        missed += not found.low <= true <= found.high
+    assert missed <= binom.isf(1e-4, runs, alpha)
+    swapped = quantile_difference(control, treated, 0.9, alpha)
+    assert swapped.estimate == pytest.approx(-found.estimate)
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_the_difference_of_quantiles_of_few_values_is_open():
+    many, few = {bucket(100.0): 500}, {bucket(50.0): 20}
+    found = quantile_difference(many, few, 0.95)
+    assert found.low == -inf
+    assert found.estimate == pytest.approx(50, abs=2)
+    assert quantile_difference(few, many, 0.95).high == inf
+    assert quantile_difference(many, {}, 0.95) is None

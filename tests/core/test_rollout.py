@@ -21,6 +21,7 @@ from controlplane.core.rollout import (
     IllegalTransition,
     apply,
     diagram,
+    history_name,
     start,
 )
 
@@ -30,10 +31,10 @@ PERSON, AUTOMATIC = ActorKind.PERSON, ActorKind.AUTOMATIC
 
 # Written from the design, not from the table under test: state -> events that a person / the machine may send.
 BY_PERSON = {
-    "RUNNING": {"promote", "hold", "disable_execution", "enable_execution", "rollback", "deploy"},
-    "HELD": {"resume", "disable_execution", "enable_execution", "rollback", "deploy"},
+    "RUNNING": {"promote", "hold", "disable_execution", "enable_execution", "rollback", "deploy", "policy"},
+    "HELD": {"resume", "disable_execution", "enable_execution", "rollback", "deploy", "policy"},
     "ROLLED_BACK": {"restart"},
-    "COMPLETE": {"hold", "disable_execution", "enable_execution", "rollback", "deploy"},
+    "COMPLETE": {"hold", "disable_execution", "enable_execution", "rollback", "deploy", "policy", "supersede"},
 }
 BY_MACHINE = {
     "RUNNING": {"hold", "disable_execution", "rollback"},
@@ -41,20 +42,24 @@ BY_MACHINE = {
     "ROLLED_BACK": set(),
     "COMPLETE": {"hold", "disable_execution", "rollback"},
 }
+for state in BY_PERSON:
+    BY_PERSON[state] |= {"contain", "release_category"}
+    BY_MACHINE[state] |= {"contain"}
 
 
-def policy_with(phases: int) -> Policy:
+def policy_with(phases: int, salt: str = "s", limit: float = 0.05) -> Policy:
     blocks = [
         f'[[phases]]\nname = "p{i}"\naudience = "{"employees" if i == 0 else "eligible"}"\nshares = {SHARES[i]}\n'
         for i in range(phases)
     ]
-    trigger = '[[triggers]]\nname = "slow"\nmetric = "timeout_rate"\nkind = "one_sample"\nlimit = 0.05\n'
-    head = 'schema = 1\nname = "p"\nowner = "o"\nbaseline = "menu"\n[assignment]\nsalt = "s"\n'
+    trigger = f'[[triggers]]\nname = "slow"\nmetric = "timeout_rate"\nkind = "one_sample"\nlimit = {limit}\n'
+    head = f'schema = 1\nname = "p"\nowner = "o"\nbaseline = "menu"\n[assignment]\nsalt = "{salt}"\n'
     return parse(head + "".join(blocks) + trigger + 'weight = 1.0\naction = "hold"\n')
 
 
 POLICIES = {phases: policy_with(phases) for phases in (1, 2, 3, 4)}
 POLICY = POLICIES[4]
+OTHERS = (*POLICIES.values(), policy_with(4, limit=0.02), policy_with(3, limit=0.02), policy_with(4, salt="t"))
 
 
 def change(event: str, kind: ActorKind = PERSON, minutes: int = 1, release: str = "") -> Change:
@@ -87,10 +92,13 @@ class Life(RuleBasedStateMachine):
         event=st.sampled_from(list(Event)),
         kind=st.sampled_from(list(ActorKind)),
         release=st.sampled_from(["", "a", "b", "c"]),
+        policy=st.sampled_from([None, *OTHERS]),
+        categories=st.sets(st.sampled_from(["", "fraud", "fees"]), max_size=2),
     )
-    def send(self, event: Event, kind: ActorKind, release: str) -> None:
+    def send(self, event: Event, kind: ActorKind, release: str, policy: Policy | None, categories: set[str]) -> None:
         self.minute += 1
         sent = change(str(event), kind, self.minute, release)
+        sent = replace(sent, policy=policy, categories=tuple(categories))
         before = replace(self.rollout)
         try:
             after = apply(self.rollout, sent, self.policy)
@@ -104,6 +112,9 @@ class Life(RuleBasedStateMachine):
         assert after.reason == sent.reason
         self.check_effect(before, after, sent)
         self.rollout = after
+        if sent.event is Event.POLICY:
+            assert policy is not None
+            self.policy = policy
 
     def is_allowed(self, rollout: Rollout, sent: Change) -> bool:
         listed = (BY_PERSON if sent.actor_kind is PERSON else BY_MACHINE)[str(rollout.state)]
@@ -111,28 +122,62 @@ class Life(RuleBasedStateMachine):
             return False
         if sent.event is Event.PROMOTE:
             return rollout.stage + 1 < len(self.policy.stages)
-        if sent.event is Event.RESTART:
+        if sent.event in (Event.RESTART, Event.SUPERSEDE):
             return bool(sent.release) and sent.release_hash != rollout.release_hash
+        if sent.event is Event.CONTAIN:
+            return bool(sent.categories)
+        if sent.event is Event.RELEASE_CATEGORY:
+            return bool(sent.categories) and set(sent.categories) <= set(rollout.contained)
+        if sent.event is Event.POLICY:
+            return sent.policy is not None and self.may_take_over(rollout, sent.policy)
         return True
+
+    def may_take_over(self, rollout: Rollout, new: Policy) -> bool:
+        """Another text, the same draw, the same past, and neither an end where there was none nor the reverse."""
+        old, behind = self.policy, rollout.stage + 1
+        same_past = [(s.phase, s.audience, s.share) for s in new.stages[:behind]] == [
+            (s.phase, s.audience, s.share) for s in old.stages[:behind]
+        ]
+        same_end = (len(new.stages) == behind) == (len(old.stages) == behind)
+        return new.text != old.text and new.assignment.salt == old.assignment.salt and same_past and same_end
 
     def check_effect(self, before: Rollout, after: Rollout, sent: Change) -> None:
         match sent.event:
             case Event.PROMOTE:
                 assert after.stage == before.stage + 1
                 assert after.stage_started_at == sent.now
-            case Event.RESTART:
+            case Event.RESTART | Event.SUPERSEDE:
                 assert (after.stage, after.state, after.execution_enabled) == (0, RolloutState.RUNNING, True)
                 assert (after.rollout_id, after.release_hash) == (sent.rollout_id, sent.release_hash)
                 assert after.stage_started_at == sent.now
+                accepted = before.release if sent.event is Event.SUPERSEDE else before.accepted_release
+                assert after.accepted_release == accepted
             case _:
                 assert (after.stage, after.phase) == (before.stage, before.phase)
                 assert after.stage_started_at == before.stage_started_at
                 assert after.rollout_id == before.rollout_id
         if sent.event in (Event.HOLD, Event.RESUME, Event.DEPLOY):
             assert (after.share, after.execution_enabled) == (before.share, before.execution_enabled)
-        if sent.event is not Event.DEPLOY and sent.event is not Event.RESTART:
+        if sent.event not in (Event.DEPLOY, Event.RESTART, Event.SUPERSEDE):
             assert after.release_hash == before.release_hash
-        assert after.policy_hash == before.policy_hash
+        if sent.event is Event.POLICY:
+            assert sent.policy is not None
+            assert after.policy_hash == sent.policy.hash
+        else:
+            assert after.policy_hash == before.policy_hash
+        self.check_containment(before, after, sent)
+
+    def check_containment(self, before: Rollout, after: Rollout, sent: Change) -> None:
+        """What is contained grows by containment alone and shrinks by a person alone; a new release does not forget it."""
+        if sent.event is Event.CONTAIN:
+            assert set(after.contained) == set(before.contained) | set(sent.categories)
+            assert after.execution_enabled is False
+        elif sent.event is Event.RELEASE_CATEGORY:
+            assert sent.actor_kind is PERSON
+            assert set(after.contained) == set(before.contained) - set(sent.categories)
+            assert after.execution_enabled == before.execution_enabled
+        else:
+            assert after.contained == before.contained
 
     @invariant()
     def the_row_makes_sense(self) -> None:
@@ -196,9 +241,12 @@ def test_start_is_no_event_of_a_running_rollout() -> None:
         apply(started(), change("start", release="b"), POLICY)
 
 
-@pytest.mark.parametrize("event", ["promote", "restart", "enable_execution", "deploy"])
+PATHS = {"restart": ["rollback"], "supersede": ["promote"] * 6}
+
+
+@pytest.mark.parametrize("event", ["promote", "restart", "supersede", "enable_execution", "deploy"])
 def test_only_a_person_grows_anything(event: str) -> None:
-    rollout = advanced(POLICY, ["rollback"] if event == "restart" else [])
+    rollout = advanced(POLICY, PATHS.get(event, []))
     with pytest.raises(IllegalTransition, match="only a person"):
         apply(rollout, change(event, AUTOMATIC, release="b"), POLICY)
     assert apply(rollout, change(event, PERSON, release="b"), POLICY).version == rollout.version + 1
@@ -283,3 +331,49 @@ def test_the_diagram_shows_every_transition_and_nothing_else() -> None:
     }
     assert shown == expected | extra
     assert diagram().startswith("stateDiagram-v2\n")
+
+
+def test_the_release_that_was_full_becomes_the_accepted_one() -> None:
+    full = advanced(POLICY, ["promote"] * 6)
+    with pytest.raises(IllegalTransition, match="served to everybody"):
+        apply(full, replace(change("supersede", release="b"), release_hash=full.release_hash), POLICY)
+    after = apply(full, change("supersede", release="b"), POLICY)
+    assert (after.accepted_release, after.release, after.state, after.stage) == ("a", "b", RolloutState.RUNNING, 0)
+    assert after.version == full.version + 1
+    cut = apply(after, change("rollback"), POLICY)
+    again = apply(cut, change("restart", release="c"), POLICY)
+    assert again.accepted_release == "a"  # what was rolled back was never accepted
+
+
+def test_the_history_of_a_successor_begins_with_a_start() -> None:
+    assert history_name(Event.SUPERSEDE, PERSON) == "start"
+    assert history_name(Event.RESUME, AUTOMATIC) == "auto_resume"
+    assert history_name(Event.RESUME, PERSON) == "resume"
+
+
+def test_a_policy_that_rewrites_the_past_is_refused_with_the_reason() -> None:
+    rollout = advanced(POLICY, ["promote", "promote"])
+    cases = {
+        "draws all customers anew": policy_with(4, salt="t"),
+        "in force already": POLICY,
+        "followed by another": policy_with(2),
+        "stages already passed": replace(policy_with(4, limit=0.02), phases=tuple(reversed(POLICY.phases))),
+    }
+    for words, new in cases.items():
+        with pytest.raises(IllegalTransition, match=words):
+            apply(rollout, replace(change("policy"), policy=new), POLICY)
+    after = apply(rollout, replace(change("policy"), policy=policy_with(4, limit=0.02)), POLICY)
+    assert (after.stage, after.share, after.state) == (rollout.stage, rollout.share, rollout.state)
+
+
+def test_a_containment_outlives_its_release_and_ends_by_a_person() -> None:
+    cut = advanced(POLICY, ["rollback"])
+    contained = apply(cut, replace(change("contain", AUTOMATIC), categories=("fraud", "")), POLICY)
+    assert (contained.state, contained.contained) == (RolloutState.ROLLED_BACK, ("", "fraud"))
+    again = apply(contained, change("restart", release="b"), POLICY)
+    assert again.contained == ("", "fraud")
+    with pytest.raises(IllegalTransition, match="only a person"):
+        apply(again, replace(change("release_category", AUTOMATIC), categories=("fraud",)), POLICY)
+    with pytest.raises(IllegalTransition, match="not contained; contained: \\(no intent told\\), fraud"):
+        apply(again, replace(change("release_category"), categories=("fees",)), POLICY)
+    assert apply(again, replace(change("release_category"), categories=("fraud",)), POLICY).contained == ("",)

@@ -102,6 +102,11 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
         ("dataset", "show"): ("support",),
         ("dataset", "diff"): ("support", "support"),
         ("dataset", "export"): ("support", "--out", str(tmp_path / "out.jsonl")),
+        ("policy", "apply"): ("other.toml",),
+        ("policy", "diff"): ("in-force", "in-force"),
+        ("override", "add"): ("timeouts", "--hours", "1"),
+        ("override", "end"): ("v1-o1",),
+        ("containment", "release"): ("fraud",),
         ("review", "label"): ("c1:1", "correct", "--reviewer", "rita"),
     }.get(words, ())
     options = [parameter.name for parameter in getattr(COMMANDS[words], "params", [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -90,7 +91,7 @@ def test_many_blocks_in_one_run_give_the_same_ledger_as_one_by_one(
     facts.heard(at(30))
     evaluate.run(deps, at(30))
     at_once = [(row["block_key"], row["counts"], row["readings"]) for row in deps.state.ledger_rows()]
-    assert len(at_once) == 25 + 20
+    assert len(at_once) == 25 + 20 + 4  # and of the validity checks: two blocks of units, one of each maturity
     assert all(json.loads(counts) for _, counts, _ in at_once)
 
 
@@ -110,7 +111,7 @@ def test_stale_data_holds_and_fresh_data_resumes(deps: Deps, facts: FactsByHand,
 def test_no_data_never_accuses(deps: Deps, facts: FactsByHand, started: str, at: Minutes) -> None:
     facts.heard(at(30))
     evaluation = evaluate.run(deps, at(30))
-    assert evaluation.blocks == 25 + 20
+    assert evaluation.blocks == 25 + 20 + 4
     assert {reading.verdict for reading in evaluation.readings} == {Verdict.NO_DATA}
     assert all(reading.weight_spent == 0 for reading in evaluation.readings)
 
@@ -204,3 +205,44 @@ def test_after_a_rollback_only_a_person_restarts_with_another_release_and_a_reso
     assert rollout is not None
     assert (rollout.release, rollout.state, rollout.share) == ("v2", RolloutState.RUNNING, 0.2)
     assert deps.state.lanes(rollout.rollout_id) == {}
+
+
+def test_a_cut_is_looked_at_until_it_is_verified_and_pages_once_at_the_time_of_the_policy(
+    deps: Deps, facts: FactsByHand, started: str, at: Minutes
+) -> None:
+    deps.policy = replace(deps.policy, watch=replace(deps.policy.watch, verify_seconds=120))
+    actions.act(deps.state, deps.policy, Event.ROLLBACK, "ana", "no", at(1))
+    honest, asked = deps.probe, []
+
+    def broken(url: str, unit: object) -> dict[str, object]:
+        asked.append(unit)
+        return {"arm": "assistant", "version": 1}
+
+    deps.probe = broken
+    for seconds, paged in ((60, 0), (120, 0), (121, 1), (180, 1)):
+        result = verify.run(deps, at(1) + timedelta(seconds=seconds))
+        assert result is not None
+        assert result.verified is False
+        assert sum(item.outbox_id.endswith(":unverified") for item in deps.state.outbox()) == paged
+    assert len(asked) == 4
+    deps.probe = honest
+    facts.heard(at(5))
+    done = verify.run(deps, at(5))
+    assert done is not None
+    assert done.verified
+    assert [item.kind for item in deps.state.outbox()][-1] == "resolve"  # the page is over
+    assert verify.run(deps, at(6)) is None
+
+
+def test_what_was_certified_before_a_deploy_speaks_for_nothing_behind_it(
+    deps: Deps, facts: FactsByHand, started: str
+) -> None:
+    assert run_minutes(deps, facts, 0, 60, 0.1, 0.1, started) is None
+    rollout = deps.state.rollout()
+    assert rollout is not None
+    assert evaluate.standings(deps, rollout)["escalation"].certified
+    now = START + timedelta(minutes=60)
+    after = actions.deploy(deps.state, deps.policy, "a prompt", "ana", now)
+    assert evaluate.standings(deps, after) == {}
+    with pytest.raises(actions.Refused, match="certificate escalation: no data"):
+        actions.promote(deps, "cleo", "certified an hour ago", now)

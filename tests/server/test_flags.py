@@ -231,3 +231,12 @@ def test_no_body_and_no_key_make_an_internal_error(calm: httpx.Client, body: byt
         assert answer.status_code == 202 or answer.json()
     path = f"/ofrep/v1/evaluate/flags/{quote(key, safe='', errors='replace')}"
     assert calm.post(path, json=context()).status_code in (200, 404)
+
+
+def test_the_answer_names_who_serves_the_baseline_and_what_is_contained(api: httpx.Client, world: World) -> None:
+    assert api.post(ARM, json=context()).json()["metadata"]["baseline_release"] == "menu"
+    world.change(contained=("fraud",))
+    world.now += timedelta(seconds=2)
+    answer = api.post(ARM, json=context(intent="fraud")).json()
+    assert (answer["value"], answer["metadata"]["ineligible_reason"]) == ("baseline", "contained_category")
+    assert api.post(ARM, json=context(intent="fees")).json()["metadata"]["eligible"] is True

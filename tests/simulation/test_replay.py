@@ -13,7 +13,7 @@ import pytest
 
 from controlplane.assistant import SqliteBank, build_menu
 from controlplane.assistant.protocols import Responder
-from controlplane.core.assignment import Exposure, Unit
+from controlplane.core.assignment import CONTAINED, Exposure, Unit
 from controlplane.ingest.schema import RECORDS
 from controlplane.simulation.replay import BATCH, ReplayPlan, replay_messages
 from controlplane.simulation.service_desk import Screener
@@ -103,6 +103,18 @@ def test_the_exposure_decides_who_answers(parts: tuple[ReplayParts, list[Record]
     assert counts.arms == {"assistant": 0, "baseline": 30}
     assert {unit.mandatory_person for unit in asked} == {True, False}
     assert {unit.low_risk for unit in asked if unit.intent == "balance"} == {True}
+
+
+def test_what_is_contained_reaches_a_person_at_once(parts: tuple[ReplayParts, list[Record]], tmp_path: Path) -> None:
+    nobody = Unit("nobody", mandatory_person=True)
+
+    def contained(_unit: Unit, now: datetime) -> Exposure:
+        return replace(split(nobody, now), ineligible_reason=CONTAINED)
+
+    pl.DataFrame({"text": ["what is my balance"] * 5}).write_csv(tmp_path / "m.csv")
+    counts = run(tmp_path / "m.csv", replace(parts[0], expose=contained))
+    assert (counts.arms["assistant"], counts.escalated) == (0, 5)
+    assert run(tmp_path / "m.csv", replace(parts[0], expose=lambda _unit, now: split(nobody, now))).escalated == 0
 
 
 def test_the_same_file_can_be_replayed_again(parts: tuple[ReplayParts, list[Record]], tmp_path: Path) -> None:

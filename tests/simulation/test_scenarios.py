@@ -8,6 +8,8 @@ import pytest
 
 from controlplane.core.metrics import METRICS
 from controlplane.simulation.catalogue import SCENARIOS, scenario
+from controlplane.simulation.incident_catalogue import INCIDENTS
+from controlplane.simulation.incidents import Change, Incident
 from tests.simulation.conftest import MINUTES
 from tests.simulation.measure import Figures, Record, figures
 
@@ -30,6 +32,15 @@ CLEARLY = {  # how much worse than healthy a metric that a scenario names must b
     "slow_share": 0.35,
     "api_error_rate": 0.3,
     "timeout_rate": 0.015,
+}
+
+FIGURE_OF = {  # what a drill injects as a rate, and what the world measures
+    "escalates": "escalation",
+    "misclassified": "misclassified",
+    "ungrounded": "ungrounded",
+    "slow": "slow",
+    "api_error": "api_errors",
+    "timed_out": "timeouts",
 }
 
 Measure = Callable[[str, str], Figures]
@@ -102,3 +113,23 @@ def test_scenarios_name_metrics_of_the_catalogue() -> None:
 def test_an_unknown_scenario_is_an_error_that_lists_them() -> None:
     with pytest.raises(KeyError, match="bad_knowledge"):
         scenario("earthquake")
+
+
+def harm(item: Incident) -> dict[str, object]:
+    """What a drill changes in the assistant's arm."""
+    return {name: value for act in item.acts if isinstance(act, Change) for name, value in act.to.items()}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, item in INCIDENTS.items() if item.fault and SCENARIOS[item.fault].worse]
+)
+def test_a_drill_injects_no_more_harm_than_its_release_fault_really_does(measure: Measure, name: str) -> None:
+    """One catalogue: the drills' rates are bounded by what the fault does to simulated customers of the real assistant."""
+    figures_ = measure(INCIDENTS[name].fault, "assistant")
+    rates = harm(INCIDENTS[name])
+    ratings = rates.pop("ratings", None)
+    assert rates
+    for field, value in rates.items():
+        assert value <= getattr(figures_, FIGURE_OF[field]), field
+    if ratings is not None:
+        assert sum(level * part for level, part in enumerate(ratings, 1)) >= figures_.csat

@@ -18,7 +18,7 @@ from controlplane.core.policy import parse
 from controlplane.core.rollout import ActorKind, Change, Event, apply, start
 from controlplane.settings import shipped_policy
 from controlplane.store import state as state_module
-from controlplane.store import state_tables
+from controlplane.store import state_migrations, state_tables
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_claims import FencedOff
@@ -497,7 +497,7 @@ def test_migrating_twice_changes_nothing(state: StateWriter) -> None:
 def test_the_state_of_a_newer_program_is_refused_and_left_alone(state: StateWriter, tmp_path: Path, url: str) -> None:
     begun(state)
     raw = sqlite3.connect(tmp_path / "state.sqlite")
-    raw.execute("INSERT INTO schema_version VALUES (?, ?)", (state_module.SCHEMA_VERSION + 1, to_text(T0)))
+    raw.execute("INSERT INTO schema_version VALUES (?, ?)", (state_migrations.SCHEMA_VERSION + 1, to_text(T0)))
     raw.execute("DROP TABLE artefacts")  # as if the newer one had done without it
     raw.commit()
     with pytest.raises(RuntimeError, match="install the newer program"):

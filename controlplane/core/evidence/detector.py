@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from controlplane.core.evidence.counts import Counts, checked_columns, stack_counts
 from controlplane.core.evidence.forms import FORMS, BoolArray, FloatArray, Form
-from controlplane.core.evidence.weights import IntArray, WeightAccount, WeightPlan, draw_over_blocks
+from controlplane.core.evidence.weights import IntArray, WeightAccount, WeightPlan, draw_trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,37 +202,56 @@ class Streams:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What T blocks said of N streams: `weight`, `log_E`, `empty` `(T, N)`, `log_e` `(T, N, K)`."""
+    """What T blocks said of N streams: `weight`, `log_E`, `empty` `(T, N)`, `log_e` `(T, N, K)`.
+
+    Only where it was asked for (else of length 0): `spent` after each block, and `onset`, the first block of the climb of the bet with the largest
+    R, -1 where that bet does not climb; both `(T, N)`.
+    """
 
     weight: FloatArray
     log_e: FloatArray
     log_E: FloatArray
     empty: BoolArray
+    spent: FloatArray
+    onset: IntArray
 
 
 def advance(
-    spec: StreamSpec, streams: Streams, blocks: IntArray, columns: Mapping[str, FloatArray], events: IntArray
+    spec: StreamSpec,
+    streams: Streams,
+    blocks: IntArray,
+    columns: Mapping[str, FloatArray],
+    events: IntArray,
+    *,
+    trace: bool = False,
 ) -> tuple[Streams, Track]:
-    """Read T blocks of N streams: `blocks` `(T,)` increasing indices, checked `columns` `(T, N)` or `(T, N, 5)`, `events` `(T, 2)`.
+    """Read T blocks of N streams: `blocks` `(T,)` increasing indices, checked `columns` `(T, N)` or `(T, N, 5)`, `events` `(T, 2)` or `(T, N, 2)`.
 
-    Reading T blocks at once gives what T calls with one block give; callers cut long histories where it suits their memory.
+    Reading T blocks at once gives what T calls with one block give; callers cut long histories where it suits their memory. With `trace` the track
+    has what people are shown after each block, too.
     """
     empty = spec.form.is_empty(columns)
-    drawn, waiting, weight = draw_over_blocks(streams.plan, streams.drawn, streams.waiting, events, ~empty)
+    drawn, waiting, weight = draw_trail(streams.plan, streams.drawn, streams.waiting, events, ~empty)
     control = np.cumsum(np.concatenate([streams.control[None], spec.form.learn(columns)]), axis=0)
     log_e = spec.form.log_e(columns, control[:-1], spec.limit)
     with np.errstate(divide="ignore"):
         log_weight = np.log(weight)[..., None]
     log_r, climb, onset = streams.log_r, streams.climb, streams.onset
     log_mean = np.empty(weight.shape)
+    since = np.full(weight.shape if trace else (0,), -1, dtype=np.int64)
     for t, block in enumerate(blocks):
         log_r = np.logaddexp(log_r, log_weight[t]) + log_e[t]
         onset = np.where(climb == 0.0, block, onset)
         climb = np.maximum(climb + log_e[t], 0.0)
         log_mean[t] = np.logaddexp.reduce(log_r, axis=-1)
+        if trace:
+            best = np.argmax(log_r, axis=-1)[:, None]
+            began = np.where(np.take_along_axis(climb, best, -1) > 0.0, np.take_along_axis(onset, best, -1), -1)
+            since[t] = began[:, 0]
     log_mean -= np.log(log_r.shape[-1])
-    after = Streams(streams.plan, log_r, climb, onset, control[-1], drawn, waiting)
-    return after, Track(weight, log_e, log_mean, empty)
+    after = Streams(streams.plan, log_r, climb, onset, control[-1], drawn[-1], waiting)
+    spent = streams.plan.spent(drawn) if trace else np.empty(0)
+    return after, Track(weight, log_e, log_mean, empty, spent, since)
 
 
 def step_many(

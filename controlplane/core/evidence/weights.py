@@ -70,20 +70,27 @@ def draw_over_blocks(
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Draw for T consecutive blocks of N streams at once, exactly as T single draws would.
 
-    `drawn` `(N, 4)`, `pending` `(N, 2)` starts and deploys that no counting block has taken up yet, `events` `(T, 2)` known before each block,
-    `counts` `(T, N)`: the block has units in each arm. An event that meets an empty block waits for the next one that counts, because a bet
-    placed on a block that cannot speak would be lost. Returns drawn, pending and the weights `(T, N)`.
+    `drawn` `(N, 4)`, `pending` `(N, 2)` starts and deploys that no counting block has taken up yet, `events` `(T, 2)` known before each block (or
+    `(T, N, 2)` where they differ by stream), `counts` `(T, N)`: the block has units in each arm. An event that meets an empty block waits for the
+    next one that counts, because a bet placed on a block that cannot speak would be lost. Returns drawn, pending and the weights `(T, N)`.
     """
-    announced = pending + np.cumsum(events, axis=0)[:, None, :]
+    trail, left, weights = draw_trail(plan, drawn, pending, events, counts)
+    return trail[-1], left, weights
+
+
+def draw_trail(
+    plan: WeightPlan, drawn: IntArray, pending: IntArray, events: IntArray, counts: BoolArray
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """As `draw_over_blocks`, with the counters after every block: `(T, N, 4)`, what was left pending, the weights."""
+    announced = pending + np.cumsum(events if events.ndim == 3 else events[:, None, :], axis=0)
     taken = np.maximum.accumulate(np.where(counts[..., None], announced, 0), axis=0)
     wanted_blocks = np.cumsum(counts, axis=0)
     upto = np.concatenate([taken, wanted_blocks[..., None]], axis=-1)
     upto = np.concatenate([np.zeros_like(upto[:1]), upto], axis=0)
-    before, _ = plan.draw(drawn, upto[:-1])
-    _, weights = plan.draw(before, np.diff(upto, axis=0))
-    after, _ = plan.draw(drawn, upto[-1])
+    path, _ = plan.draw(drawn, upto)
+    _, weights = plan.draw(path[:-1], np.diff(upto, axis=0))
     left: IntArray = announced[-1] - taken[-1]
-    return after, left, weights
+    return path[1:], left, weights
 
 
 @dataclass(frozen=True, slots=True)

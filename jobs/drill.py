@@ -1,0 +1,169 @@
+"""Drills: incidents of the catalogue, each from log lines to verified containment in a workspace of its own.
+
+`rehearse` carries out one incident and says what was seen and which expectations were not met.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from controlplane.core.model import RolloutState
+from controlplane.core.policy import PolicyError
+from controlplane.simulation.incidents import (
+    AUTHOR,
+    Act,
+    ApplyPolicy,
+    Change,
+    ConfirmMisrouting,
+    Deploy,
+    Incident,
+    Naive,
+    Promote,
+    Restart,
+    RestoreFacts,
+    SecondProcess,
+    SetAside,
+    Silence,
+    StartWith,
+    StateFails,
+    SwapArms,
+)
+from controlplane.store.queries import load
+from controlplane.store.utc import to_naive
+from jobs import actions
+from jobs.drill_checks import Seen, failures, look
+from jobs.drill_stage import BEGIN, Stage, amended, stage
+from jobs.drill_two import two_processes
+
+VERIFY_AFTER = 1 / 6  # minutes from a cut to the heartbeat that verifies it: longer than the clients' poll limit
+_QUERY = {Naive.ESCALATIONS_SO_FAR: "drill/escalations_so_far", Naive.RATINGS_COMING_IN: "drill/ratings_coming_in"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One drill: what was seen (None when it broke off), what was not as expected (empty: all well), and how long it took in seconds."""
+
+    incident: Incident
+    seen: Seen | None
+    failures: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every expectation was met."""
+        return not self.failures
+
+
+def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] = lambda _part: None) -> Outcome:
+    """Carry out one incident in the new folder `home`; `progress` gets the part of the story told so far, 0 to 1."""
+    began = time.monotonic()
+    refusals: list[str] = []
+    naive: list[float] = []
+    with stage(incident, home) as on:
+        for minute in _beats(incident):
+            if _over(on):
+                break
+            before = on.now
+            on.live(minute)
+            if incident.naive is not None:
+                naive.append(_naive(on, incident.naive, to_naive(before)))
+            for act in incident.acts:
+                if act.at == minute:
+                    refusals += perform(on, act)
+                if isinstance(act, RestoreFacts) and act.since == minute:
+                    on.copy_facts(minute)
+            progress(minute / incident.minutes)
+            if _rolled_back(on):
+                on.live(on.minute + VERIFY_AFTER)
+        seen = look(on, max(naive) if naive else None, refusals + on.problems)
+    return Outcome(incident, seen, tuple(failures(incident, seen)), time.monotonic() - began)
+
+
+def _beats(incident: Incident) -> Sequence[float]:
+    """Minutes of the heartbeats: at every act, and regularly from the first of them on."""
+    points = {act.at for act in incident.acts} | {a.since for a in incident.acts if isinstance(a, RestoreFacts)}
+    first = min(points, default=incident.beat / 60)
+    count = int((incident.minutes - first) * 60 / incident.beat)
+    return sorted(points | {first + number * incident.beat / 60 for number in range(count + 1)} | {incident.minutes})
+
+
+def _rolled_back(on: Stage) -> bool:
+    rollout = on.deps.state.rollout()
+    return rollout is not None and rollout.state is RolloutState.ROLLED_BACK
+
+
+def _over(on: Stage) -> bool:
+    """A verified cut ends the story."""
+    rollout = on.deps.state.rollout()
+    return rollout is not None and on.deps.state.cut_verified_at(rollout.rollout_id) is not None
+
+
+def perform(on: Stage, act: Act) -> list[str]:
+    """Carry out one act; what went otherwise than the act says, in words."""
+    match act:
+        case Change():
+            on.change(act.arms, dict(act.to))
+        case Promote():
+            return _promote(on, act)
+        case Deploy():
+            actions.deploy(on.deps.state, on.policy, act.what, AUTHOR, on.now)
+        case Silence():
+            on.silence(act.until)
+        case Restart():
+            on.restarts = True
+        case SecondProcess():
+            return two_processes(on)
+        case RestoreFacts():
+            on.restore_facts(act.since)
+        case StartWith():
+            return _start_with(on, act)
+        case ApplyPolicy():
+            on.apply_policy(act.old, act.new)
+        case StateFails():
+            on.state_fails(act.until)
+        case SetAside():
+            on.set_aside(act.trigger, act.minutes)
+        case SwapArms():
+            on.lines.swapped = True
+        case ConfirmMisrouting():
+            on.confirm_misrouting(act.severity)
+        case _:
+            raise TypeError(f"no drill knows how to do {act!r}")
+    return []
+
+
+def _promote(on: Stage, act: Promote) -> list[str]:
+    try:
+        actions.promote(on.deps, act.actor, "drill", on.now)
+    except actions.Refused as refused:
+        if not act.refused:
+            return [f"promotion at minute {act.at:g} was refused: {refused}"]
+        return [] if act.refused in str(refused) else [f"refused otherwise than expected ({act.refused}): {refused}"]
+    return [f"promotion at minute {act.at:g} was granted; it must be refused: {act.refused}"] if act.refused else []
+
+
+def _start_with(on: Stage, act: StartWith) -> list[str]:
+    try:
+        amended(on.policy.text, ((act.old, act.new),), "changed.toml")
+    except PolicyError as error:
+        return [] if act.refused in str(error) else [f"refused otherwise than expected ({act.refused}): {error}"]
+    return [f"a policy with {act.new!r} was accepted; it must be refused: {act.refused}"]
+
+
+def _naive(on: Stage, rule: Naive, since: Any) -> float:
+    """Standard errors by which the treated arm looks worse, the way a pooled z-test sees it; 0 without data."""
+    parameters = {"since": since} if rule is Naive.RATINGS_COMING_IN else {}
+    with on.deps.warehouse.cursor() as cursor:
+        n_t, x_t, n_c, x_c = (int(value) for value in cursor.execute(load(_QUERY[rule]), parameters).fetchall()[0])
+    if not n_t or not n_c or not 0 < x_t + x_c < n_t + n_c:
+        return 0.0
+    pooled = (x_t + x_c) / (n_t + n_c)
+    return (x_t / n_t - x_c / n_c) / sqrt(pooled * (1 - pooled) * (1 / n_t + 1 / n_c))
+
+
+__all__ = ["BEGIN", "Outcome", "perform", "rehearse"]

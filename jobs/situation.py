@@ -1,0 +1,89 @@
+"""What a heartbeat knows before it decides: facts against state, what is latched and set aside, what the tripwire and the probes found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from controlplane.core import overrides, tripwire
+from controlplane.core.blocks import StageEvent, let_go
+from controlplane.core.judge import AUTOMATIC, Situation, not_let_go
+from controlplane.core.model import Rollout
+from controlplane.core.policy import Policy
+from controlplane.core.rollout import Event
+from controlplane.core.tripwire import Misrouting
+from controlplane.store.queries import load
+from controlplane.store.state import StateReader
+from controlplane.store.utc import to_aware
+from controlplane.store.utc import to_naive as utc
+from jobs import arms
+from jobs.deps import Deps
+
+LOOK_AGAIN = timedelta(seconds=30)
+COOLING = (Event.HOLD, Event.DISABLE_EXECUTION, Event.ROLLBACK, Event.CONTAIN)
+
+
+def situation(
+    deps: Deps,
+    rollout: Rollout,
+    states: Iterable[Mapping[str, Any]],
+    history: Sequence[StageEvent],
+    now: datetime,
+    *,
+    fresh: bool,
+    behind: str,
+) -> Situation:
+    """The situation of the judge. `states`: the lanes after this heartbeat's blocks; `behind`: of `facts_behind`."""
+    started = history[0].started_at if history else rollout.stage_started_at
+    return Situation(
+        now=now,
+        fresh=fresh,
+        latched=not_let_go(deps.policy, states, let_go(history)),
+        muted=overrides.muted(deps.policy, deps.state.overrides(rollout.rollout_id), rollout.rollout_id, now),
+        facts_behind=behind,
+        swapped=arms.swapped(deps, rollout, now),
+        tripped=tripped(deps, started, now) if deps.policy.decisions.tripwire else (),
+    )
+
+
+def facts_behind(deps: Deps) -> str:
+    """Why the facts are older than the state, "" when they are not: blocks were judged with an ingest batch that is not there (any more)."""
+    judged = deps.state.newest_ledger_batch()
+    with deps.warehouse.cursor() as cursor:
+        newest = int(cursor.execute(load("rollups/last_batch")).fetchall()[0][0])
+    if judged <= newest:
+        return ""
+    return (
+        f"blocks were judged with ingest batch {judged}, the facts end at batch {newest}; restore the facts of the same time, or ingest the "
+        "logs since then again and resume"
+    )
+
+
+def tripped(deps: Deps, since: datetime, now: datetime) -> tuple[Misrouting, ...]:
+    """Confirmed severe misroutings that have not been acted upon; `since`: when the rollout began, for records that name no rollout.
+
+    Those that lead to no conversation of the assistant (the menu's, another system's, or one whose records are still to come) are looked up
+    again when another joins them, and after `LOOK_AGAIN`: the search reads all conversations.
+    """
+    with deps.warehouse.cursor() as cursor:
+        severe = cursor.execute(load("decisions/severe_misroutings"), {"severe": tripwire.SEVERE}).fetchall()
+        known = {row.evaluation_id for row in deps.state.containments()} if severe else set()
+        fresh = frozenset(key for (key,) in severe if key not in known)
+        if not fresh or (
+            deps.strays is not None and deps.strays[0] == fresh and abs(now - deps.strays[1]) < LOOK_AGAIN
+        ):
+            return ()
+        wanted = {"evaluations": sorted(fresh), "rollout_ids": deps.state.rollout_ids(), "since": utc(since)}
+        rows = cursor.execute(load("decisions/confirmed_misroutings"), wanted).fetchall()
+    deps.strays = None if rows else (fresh, now)
+    found = [Misrouting(key, talk, intent, score, to_aware(at), who) for key, talk, intent, score, at, who in rows]
+    return tripwire.severe(found, known)
+
+
+def cooldown_until(state: StateReader, policy: Policy) -> datetime | None:
+    """When people may grow or restart again after the machine last acted; None when it never did, or the policy has no cooldown."""
+    if policy.decisions.cooldown_minutes <= 0:
+        return None
+    last = state.last_event_at(AUTOMATIC, [str(event) for event in COOLING])
+    return None if last is None else last + timedelta(minutes=policy.decisions.cooldown_minutes)

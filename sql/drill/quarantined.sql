@@ -1,0 +1,2 @@
+-- quarantined rows per reason
+SELECT reason, count(*) AS n FROM quarantine GROUP BY reason ORDER BY reason
