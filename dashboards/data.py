@@ -19,8 +19,15 @@ import streamlit as st
 
 from controlplane.core.policy import PolicyError, parse
 from controlplane.store.queries import load
+from controlplane.store.state_rows import (
+    CHANGES,
+    from_text,
+    incident_from_row,
+    optional_time,
+    rollout_from_row,
+    stage_from_row,
+)
 from controlplane.store.snapshot import NoSnapshot, SnapshotReader, SnapshotRef, open_file
-from controlplane.store.state_rows import from_text, incident_from_row, optional_time, rollout_from_row, stage_from_row
 from dashboards.values import DriftReport, Log, Message, Meta, Source, State
 
 TABLES = (
@@ -158,7 +165,7 @@ def _state(
         incidents=tuple(
             incident_from_row(SimpleNamespace(**row)) for row in sorted(rows["incidents"], key=_by("detected_at"))
         ),
-        approvers=tuple(sorted({row["approver"] for row in rows["approvals"] if active and _approves(row, active)})),
+        approvers=_approvers(rows["approvals"], rows["stages"], active),
         authors={row["release_hash"]: row["author"] for row in rows["releases"]},
         lanes=tuple((row["rollout_id"], loads(row["standing"])) for row in rows["lanes"]),
         units={(row["stage_key"], row["arm"]): int(row["units"]) for row in rows["unit_counts"]},
@@ -191,8 +198,19 @@ def _by(name: str) -> Any:
     return lambda row: row[name]
 
 
-def _approves(row: Mapping[str, Any], active: Mapping[str, Any]) -> bool:
-    return all(row[key] == active[key] for key in ("rollout_id", "stage", "release_hash"))
+def _approvers(
+    approvals: Sequence[Mapping[str, Any]], stages: Sequence[Mapping[str, Any]], active: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """As `StateReader.approvals`: of this stage and release, and not from before its newest deploy or change of policy."""
+    if active is None:
+        return ()
+    mine = [
+        row["started_at"] for row in stages if row["rollout_id"] == active["rollout_id"] and row["event"] in CHANGES
+    ]
+    since = max([active["stage_started_at"], *mine])
+    same = ("rollout_id", "stage", "release_hash")
+    found = (row for row in approvals if all(row[key] == active[key] for key in same) and row["approved_at"] >= since)
+    return tuple(sorted({row["approver"] for row in found}))
 
 
 def _meta(row: Mapping[str, Any]) -> Meta:

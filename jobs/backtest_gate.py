@@ -1,7 +1,8 @@
 """The gate of the backtest: a policy that broke its own promise on history guards no release, unless a person says so on record.
 
 Rules
-- What counts is the newest recorded backtest of exactly this policy text (by hash). Another text needs another backtest.
+- What counts is every recorded backtest of exactly this policy text (by hash). Another text needs another backtest. One that failed is not
+  undone by a later one that passed: with another seed, or on another history, it would be tried until it does.
 - Refused: more false rollbacks than promised (the lower 95 % bound is above the promise), or a stress that the guarantee covers and that broke it.
 - With `decisions.backtest_required` a policy without a recorded backtest is refused, too.
 - A record that the audit log does not know, or knows differently, opens nothing.
@@ -26,16 +27,21 @@ def missing_backtest(state: StateReader, policy: Policy) -> str | None:
     found = [row for row in state.artefacts(KIND) if row.summary.get("policy_hash") == policy.hash]
     if not found:
         return _none(policy)
-    newest = found[-1]
-    if vouched(newest.summary) not in state.vouched(FINISHED_EVENT, newest.artefact_id):
-        return (
-            f"backtest {newest.artefact_id} does not agree with the audit log: "
-            f"run `controlplane policy backtest` again, {OVERRIDE}"
-        )
-    failing = list(newest.summary.get("failing", ()))
-    if not failing:
+    for row in found:
+        if vouched(row.summary) not in state.vouched(FINISHED_EVENT, row.artefact_id):
+            return (
+                f"backtest {row.artefact_id} does not agree with the audit log: "
+                f"restore the state database from a backup, {OVERRIDE}"
+            )
+    failed = [row for row in found if row.summary.get("failing")]
+    if not failed:
         return None
-    return f"backtest {newest.artefact_id} of policy '{policy.name}' failed: {'; '.join(failing)}. Change the policy and run it again, {OVERRIDE}"
+    reasons = "; ".join(failed[-1].summary["failing"])
+    passed = f" ({len(found) - len(failed)} others passed, which does not undo it)" if len(failed) < len(found) else ""
+    return (
+        f"backtest {failed[-1].artefact_id} of policy '{policy.name}' failed: {reasons}{passed}. "
+        f"Change the policy and run it again, {OVERRIDE}"
+    )
 
 
 def _none(policy: Policy) -> str | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import BAD_INPUT, AsJson, command, fail, show
+from jobs.console import BAD_INPUT, AsJson, can_write, command, fail, show
 
 experiment = typer.Typer(
     help="Experiments: what each way of deciding would have said of a real one, look by look.", no_args_is_help=True
@@ -49,6 +49,7 @@ def experiment_replay(
         fail(f"--alpha is {alpha}; it must lie strictly between 0 and 1", BAD_INPUT)
     if not 0.0 < tightest < float("inf"):
         fail(f"--tightest is {tightest}; give a number of units above 0", BAD_INPUT)
+    can_write(out)
     try:
         value = replay_file(file, alpha, metric, tightest, out)
     except ExperimentFileError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, clock, command, show
+from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, can_write, clock, command, show
 
 policy = typer.Typer(
     help="Policy as code: lint, explain, compare and forecast a policy file, show the one in force.",
@@ -142,6 +142,7 @@ def policy_plan(
     from jobs.policy_plan import forecast, print_plan, write_picture
     from jobs.policy_traffic import expected_traffic
 
+    can_write(out)
     found = named_policy(file, home, clock())
     planned, value = forecast(found, expected_traffic(found, traffic, home))
     if out is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.console import BAD_INPUT, REFUSED, AsJson, Home, clock, command, fail, show
+from jobs.console import BAD_INPUT, REFUSED, AsJson, Home, can_write, clock, command, fail, show
 
 Since = Annotated[
     str | None, typer.Option("--since", help="Begin of the window (ISO-8601, UTC); default: of the release.")
@@ -17,10 +17,15 @@ Until = Annotated[str | None, typer.Option("--until", help="End of the window; d
 Release = Annotated[str, typer.Option("--release", help="Which release; default: the current rollout's.")]
 Target = Annotated[
     float | None,
-    typer.Option("--target-cost", min=0, help="US dollars a resolved conversation may cost; default: the control's."),
+    typer.Option(
+        "--target-cost", min=0, max=1e9, help="US dollars a resolved conversation may cost; default: the control's."
+    ),
 ]
 Person = Annotated[
-    float, typer.Option("--person-cost", min=0, help="US dollars for a conversation handed to a person, in both arms.")
+    float,
+    typer.Option(
+        "--person-cost", min=0, max=1e9, help="US dollars for a conversation handed to a person, in both arms."
+    ),
 ]
 Slo = Annotated[int | None, typer.Option("--slo-ms", min=1, help="Latency objective; default: the policy's.")]
 CacheHours = Annotated[
@@ -90,6 +95,7 @@ def tradeoff(
         return
     if record and not actor.strip():
         fail("--record needs --actor: a decision on record names who made it", BAD_INPUT)
+    can_write(out)
     from jobs import tradeoff_record as job
 
     given = {"small_ratio": small_ratio, "labels_needed": labels_needed, "hosting_usd_month": hosting}

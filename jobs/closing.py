@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from controlplane.core.blocks import POLICY_CHANGE, Block, Lane, StageEvent, closable, let_go, spans
+from controlplane.core.blocks import (
+    POLICY_CHANGE,
+    Block,
+    Lane,
+    StageEvent,
+    closable,
+    completed_at,
+    let_go,
+    quarter_of,
+    spans,
+)
 from controlplane.core.model import BlockCounts, MetricKind, Rollout, TriggerReading
 from controlplane.core.policy import Certificate, Policy, Trigger
 from controlplane.core.policy_switch import SINCE, all_lanes, begun, is_under, switch, under
@@ -57,7 +67,8 @@ def under_policy(
 ) -> dict[str, dict[str, Any]]:
     """The states of all lanes under the policy in force, switched to it where it has changed, begun where there are none."""
     if not is_under(states, policy, changed=any(row.event == POLICY_CHANGE for row in history)):
-        return switch(states, policy, policy_changed_at(history))
+        changed_at = policy_changed_at(history)
+        return switch(states, policy, changed_at, quarter_of(completed_at(history), changed_at))
     return states | begun(policy, states)
 
 
@@ -166,6 +177,7 @@ def _specs(
             span_seconds=int(length.total_seconds()),
             maturity_seconds=int(lane.maturity.total_seconds()),
             slo_ms=trigger.slo_ms if trigger else None,
+            cap_usd=trigger.cap_usd if trigger else None,
             segments=segments,
             rollout_id=rollout.rollout_id,
             release=rollout.release,

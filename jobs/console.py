@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -53,6 +54,16 @@ def show(value: Mapping[str, Any], as_json: bool, text: str = "") -> None:
 def _plain(value: object) -> str:
     """What JSON lacks as text; times as everywhere else, ISO-8601 with Z."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def can_write(path: Path | None) -> None:
+    """End before the work rather than after it where a report could not be written; None: none is asked for."""
+    if path is None:
+        return
+    if path.is_dir():
+        fail(f"{path} is a folder; name a file in it", BAD_INPUT)
+    if not path.absolute().parent.is_dir():
+        fail(f"{path} cannot be written: there is no folder {path.absolute().parent}; make it first", BAD_INPUT)
 
 
 def fail(message: str, code: int) -> NoReturn:

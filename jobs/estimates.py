@@ -54,7 +54,7 @@ def _show(kind: MetricKind, rows: list[dict[str, Any]]) -> Shown | None:
         case MetricKind.ONE_SAMPLE:
             found = clopper_pearson(sum(row["xT"] for row in rows), sum(row["nT"] for row in rows), ALPHA)
             return None if found is None else _rate(found)
-        case MetricKind.TWO_SAMPLE:
+        case MetricKind.TWO_SAMPLE | MetricKind.RATE_RATIO:
             stats = {name: [row[name] for row in rows] for name in ("nT", "xT", "nC", "xC")}
             return _difference(exact_sequence("two_sample", stats, ALPHA), 100, "percentage points")
         case MetricKind.RATING:

@@ -20,23 +20,21 @@ from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
 from controlplane.core.model import Decision, Rollout, TriggerReading
 from controlplane.core.policy import Policy
-from controlplane.core.rollout import Event
 from controlplane.core.triggers import CertificateStanding, CountKey, last_block
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
-from controlplane.store.state_rows import Commit, from_text
+from controlplane.store.state_rows import CHANGES, Commit, FactsHead, from_text
 from controlplane.store.utc import to_naive as utc
 from jobs import pages, reviews
 from jobs.closing import Closing, close, stage_key
 from jobs.compose import follow_policy
 from jobs.decisions import automatic_commit, reading_of_ledger
 from jobs.deps import Deps
-from jobs.situation import cooldown_until, facts_behind, situation
+from jobs.situation import cooldown_until, facts_behind, facts_head, situation
 
 ATTEMPTS = 5
-RESTARTS_CERTIFICATES = frozenset({str(Event.DEPLOY), str(Event.POLICY)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,8 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
     history = stage_events(deps, rollout)
     fresh = is_fresh(deps.policy, rollout, mark, now)
-    behind = facts_behind(deps)
+    behind = facts_behind(deps, history)
+    head = facts_head(deps, now)
     closing = Closing()
     if mark is not None and not behind:
         close(deps, rollout, history, mark, closing)
@@ -85,7 +84,7 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     if decision is not None and decision.trigger is not None and "log_e" not in decision.evidence:
         readings = [*fired_before(deps, rollout, seen.latched), *readings]
         decision = judge.decide(rollout, deps.policy, readings, seen)
-    after = _record(deps, rollout, closing, decision, readings, seen, history)
+    after = _record(deps, rollout, closing, decision, readings, seen, history, head)
     return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger), seen)
 
 
@@ -133,6 +132,7 @@ def _record(
     readings: Sequence[TriggerReading],
     seen: judge.Situation,
     history: Sequence[StageEvent],
+    head: FactsHead | None,
 ) -> Rollout:
     after, now = rollout, seen.now
     commit = Commit()
@@ -152,7 +152,9 @@ def _record(
         )
     told = pages.messages(deps, rollout, seen, decision, history, readings)
     if closing.ledger or decision is not None or told:
-        whole = replace(commit, ledger=closing.ledger, lanes=closing.lanes, messages=(*commit.messages, *told))
+        judged_with = head if closing.ledger else None
+        messages = (*commit.messages, *told)
+        whole = replace(commit, ledger=closing.ledger, lanes=closing.lanes, messages=messages, facts_head=judged_with)
         deps.state.commit(whole, now)
     return after
 
@@ -176,7 +178,7 @@ def standings(deps: Deps, rollout: Rollout) -> dict[str, CertificateStanding]:
     found: dict[str, CertificateStanding] = {}
     history = stage_events(deps, rollout)
     stage_version = spans(history)[-1].version
-    changed = max((row.started_at for row in history if row.event in RESTARTS_CERTIFICATES), default=None)
+    changed = max((row.started_at for row in history if row.event in CHANGES), default=None)
     for lane in deps.state.lanes(rollout.rollout_id).values():
         last = last_block(lane.state)
         if last is None or last.stage_version != stage_version or (changed is not None and last.start < changed):
@@ -199,7 +201,7 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
     approvers = set(deps.state.approvals(rollout)) | ({extra_approver} if extra_approver else set())
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
     now, history = max(now, rollout.stage_started_at), stage_events(deps, rollout)
-    fresh, behind = is_fresh(deps.policy, rollout, mark, now), facts_behind(deps)
+    fresh, behind = is_fresh(deps.policy, rollout, mark, now), facts_behind(deps, history)
     seen = situation(deps, rollout, _states(deps, rollout, Closing()), history, now, fresh=fresh, behind=behind)
     facts = GateFacts(
         now=now,

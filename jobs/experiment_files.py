@@ -6,7 +6,8 @@
 - *looks, long* (anybody's): experiment, variant, metric, look, n and either x (events) or mean and variance; cumulative, one row per arm and look,
   the control's variant is called "control". `look` is a number or a date. Optional `share`: the arm's configured fraction of the units.
 
-Unknown means and variances stay NaN; a count that cannot be (negative, more events than units, the same look twice) ends with the row named.
+Unknown means and variances stay NaN, rows that are there twice word for word count once; what cannot be (a negative count or variance, infinity, more
+events than units, one look with two answers) ends with the row named.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ WIDE = (
 ARMS = ("clickability_test_id", "impressions", "clicks", "test_week")
 LONG = ("experiment", "variant", "metric", "look", "n")
 CONTROL = "control"
+NO_WEEK = "unknown"
 BINARY_ROUNDING = 1e-6
 
 
@@ -73,6 +75,8 @@ def read_experiments(file: Path, metric: str | None = None) -> Experiments:
 
 def _frame(file: Path) -> pl.DataFrame:
     """The rows of a Parquet, CSV or JSON-lines file, plain or .gz."""
+    if file.is_dir():
+        raise ExperimentFileError(f"{file} is a folder; give a Parquet, CSV or JSON-lines file")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; give a Parquet, CSV or JSON-lines file")
     endings = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
@@ -103,11 +107,13 @@ def _one_metric(file: Path, found: Iterator[Comparison], metric: str | None) -> 
 def _numbers(file: Path, frame: pl.DataFrame, name: str) -> np.ndarray:
     """A column as floats, NULL = NaN."""
     try:
-        return frame[name].cast(pl.Float64).to_numpy().astype(float)
+        values = frame[name].cast(pl.Float64).to_numpy().astype(float)
     except pl.exceptions.PolarsError as error:
         raise ExperimentFileError(
             f"{file}: column {name} holds {frame[name].dtype}; it must hold numbers ({str(error).splitlines()[0]})"
         ) from error
+    _refuse(file, np.isinf(values), f"{name} is infinite; leave it empty where it is not known")
+    return values
 
 
 def _refuse(file: Path, wrong: np.ndarray, what: str) -> None:
@@ -118,9 +124,14 @@ def _refuse(file: Path, wrong: np.ndarray, what: str) -> None:
 
 def _wide(file: Path, frame: pl.DataFrame) -> Iterator[Comparison]:
     keys = ["experiment_id", "variant_id", "metric_id"]
+    for name in keys:
+        _refuse(file, frame[name].is_null().to_numpy(), f"{name} is missing")
     for name in ("count_c", "count_t"):
         _refuse(file, _numbers(file, frame, name) < 0.0, f"{name} is negative; counts are units so far")
+    for name in ("variance_c", "variance_t"):
+        _refuse(file, _numbers(file, frame, name) < 0.0, f"{name} is negative; leave it empty where it is not known")
     _refuse(file, ~np.isfinite(_numbers(file, frame, "time_since_start")), "time_since_start is missing")
+    frame = frame.unique(WIDE, maintain_order=True)
     _refuse(file, frame.select([*keys, "time_since_start"]).is_duplicated().to_numpy(), "the same look is there twice")
     most = {
         experiment: max(len(set(variants)), max((v for v in variants if isinstance(v, int)), default=0))
@@ -177,13 +188,24 @@ def _arms(file: Path, frame: pl.DataFrame) -> Arms:
     ids = frame["clickability_test_id"].cast(pl.String).fill_null("")
     _refuse(file, (ids == "").to_numpy(), "clickability_test_id is missing")
     names, test = np.unique(ids.to_numpy(), return_inverse=True)
-    weeks = frame["test_week"].cast(pl.String).fill_null("unknown").to_numpy()
+    weeks = _weeks(file, frame)
     first = np.full(len(names), "", dtype=object)
     for number, week in zip(
         test.tolist(), weeks.tolist(), strict=True
     ):  # a test that spans weeks counts where it began
         first[number] = min(first[number], week) if first[number] else week
     return Arms(tuple(map(str, names)), tuple(map(str, first)), test, n, x)
+
+
+def _weeks(file: Path, frame: pl.DataFrame) -> np.ndarray:
+    """The weeks as texts YYYYWW, which sort by time; NULL = `NO_WEEK`."""
+    numbers = _numbers(file, frame, "test_week")
+    year, week = np.divmod(numbers, 100)
+    known = ~np.isnan(numbers)
+    _refuse(
+        file, known & ~((year >= 1900) & (year <= 9999) & (week <= 53)), "test_week is no week YYYYWW, such as 201325"
+    )
+    return np.array([f"{value:.0f}" if said else NO_WEEK for value, said in zip(numbers, known, strict=True)])
 
 
 def _long(file: Path, frame: pl.DataFrame) -> Iterator[Comparison]:
@@ -193,7 +215,13 @@ def _long(file: Path, frame: pl.DataFrame) -> Iterator[Comparison]:
     if "x" in frame.columns:
         x = _numbers(file, frame, "x")
         _refuse(file, (x < 0.0) | (x > n), "x is negative or above n; events are counted among the units")
+    for name in ("experiment", "variant", "metric"):
+        _refuse(file, frame[name].is_null().to_numpy(), f"{name} is missing")
+    if "variance" in frame.columns:
+        known = _numbers(file, frame, "variance")
+        _refuse(file, known < 0.0, "variance is negative; leave it empty where it is not known")
     keys = ["experiment", "variant", "metric", "look_"]
+    frame = frame.unique(maintain_order=True)
     _refuse(file, frame.select(keys).is_duplicated().to_numpy(), "the same arm and look is there twice")
     for (experiment, metric), part in frame.partition_by(
         ["experiment", "metric"], as_dict=True, maintain_order=True

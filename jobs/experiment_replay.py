@@ -74,7 +74,7 @@ def _looks_text(value: dict[str, Any]) -> list[str]:
         f"(variant x metric), {value['looks']} looks",
         f"unknown: {missing['looks_without_variance']} looks have no variance ({missing['looks_untested']} with those of too few units or "
         f"without any variation: not tested); {missing['last_look_unknown']} comparisons cannot be told at their last look; "
-        f"{missing['looks_with_falling_counts']} looks have falling counts (left out)",
+        f"{missing['looks_with_falling_counts']} looks have a count that is missing or below an earlier one (left out)",
         "",
         f"naive at {value['alpha']:g}: {naive['some_look']} comparisons were significant at some look. At the last look {naive['kept']} still were, "
         f"{naive['vanished']} had vanished, {naive['turned']} had turned round, {naive['unknown']} unknown",

@@ -189,14 +189,15 @@ def _missing_words(missing: dict[str, Any]) -> str:
         f"<ul><li>{missing['looks_without_variance']} looks have no variance, {missing['looks_untested']} with those of too few units or without "
         "any variation: no test of means reads them</li>"
         f"<li>{missing['last_look_unknown']} comparisons cannot be told at their last look: no reference</li>"
-        f"<li>{missing['looks_with_falling_counts']} looks have counts below an earlier look and were left out</li>{declined}</ul>"
+        f"<li>{missing['looks_with_falling_counts']} looks have a count that is missing or below an earlier one and were left out</li>{declined}</ul>"
     )
 
 
 def _how(value: dict[str, Any]) -> str:
     return _card(
-        "<p class='soft'>Exact: forms 1 and 4 of the evidence engine on the units at risk between two looks (new ones and earlier ones without the "
-        "event), both directions, evidence 2/level; right for any chances, whatever they do over time, while the split of the traffic is constant. "
+        "<p class='soft'>Exact: form 4 of the evidence engine on how the events fall on the arms, against the configured share, both directions; "
+        "while the split of the traffic is constant it is right for any chances of the units, however late their events come. Where the share is "
+        "unknown or the units refute it, it is not used. "
         f"Asymptotic: confidence sequence, narrowest at {value['tightest']:g} units, fixed beforehand; right for many units.</p>"
     )
 

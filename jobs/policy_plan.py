@@ -52,6 +52,8 @@ def effect_words(trigger: Trigger, effect: float) -> str:
     """The size of a harm for people."""
     if trigger.kind is MetricKind.RATING:
         return f"-{effect:.3g} points"
+    if trigger.kind is MetricKind.RATE_RATIO:
+        return f"x{effect:.3g}"
     return f"+{effect * 100:.3g} points" if trigger.kind is MetricKind.TWO_SAMPLE else f"{effect * 100:.3g} %"
 
 

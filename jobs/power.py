@@ -81,6 +81,8 @@ def words(kind: MetricKind, harm: float | None) -> str:
     match kind:
         case MetricKind.TWO_SAMPLE:
             return f"could have found {100 * harm:+.1f} points"
+        case MetricKind.RATE_RATIO:
+            return f"could have found {harm:.1f} times the control's rate"
         case MetricKind.RATING:
             return f"could have found a loss of {harm:.2f} rating points"
         case MetricKind.ONE_SAMPLE:

@@ -107,6 +107,7 @@ _TRIGGERS = {
     "triggers.action": "`page`, `hold`, `disable_execution` or `rollback`",
     "triggers.block_seconds": "length of a block; at least 60 where arms are compared",
     "triggers.maturity_minutes": "age at which a label is final and a block is judged",
+    "triggers.cap_usd": "what a first request may cost, of `costly_share`, and only of it",
     "triggers.slo_ms": "objective of `slow_share`, and only of it",
     "triggers.icc": "intra-block correlation from an A/A period; above 0 the guarantee is approximate",
     "triggers.by_segment": "whether the policy's segments have streams of their own",

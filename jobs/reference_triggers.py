@@ -110,6 +110,7 @@ def _defaults(metric: str, policy: Policy) -> Iterator[str]:
     for trigger in policy.triggers:
         if trigger.metric == metric:
             slo = f" over {trigger.slo_ms:g} ms" if trigger.slo_ms else ""
+            slo += f" over {trigger.cap_usd:g} USD" if trigger.cap_usd else ""
             people = ", labels of people" if trigger.labels == "person" else ""
             yield (
                 f"`{trigger.name}`: {trigger.kind} limit {_limit(trigger.kind, trigger.limit)}{slo}, {trigger.action}, weight {trigger.weight:g}, "
@@ -118,6 +119,8 @@ def _defaults(metric: str, policy: Policy) -> Iterator[str]:
 
 
 def _limit(kind: MetricKind, limit: float) -> str:
+    if kind is MetricKind.RATE_RATIO:
+        return f"{limit:g} times"
     return (
         f"{limit:g} points"
         if kind is MetricKind.RATING

@@ -8,20 +8,20 @@ from typing import Any
 
 from controlplane.core import overrides, tripwire
 from controlplane.core.blocks import StageEvent, let_go
-from controlplane.core.judge import AUTOMATIC, Situation, not_let_go
+from controlplane.core.judge import AUTOMATIC, COOLING, Situation, not_let_go
 from controlplane.core.model import Rollout
 from controlplane.core.policy import Policy
-from controlplane.core.rollout import Event
 from controlplane.core.tripwire import Misrouting
 from controlplane.store.queries import load
 from controlplane.store.state import StateReader
+from controlplane.store.state_rows import FactsHead
 from controlplane.store.utc import to_aware
 from controlplane.store.utc import to_naive as utc
 from jobs import arms
 from jobs.deps import Deps
 
 LOOK_AGAIN = timedelta(seconds=30)
-COOLING = (Event.HOLD, Event.DISABLE_EXECUTION, Event.ROLLBACK, Event.CONTAIN)
+PEOPLE_VOUCH = frozenset({"start", "restart", "resume"})
 
 
 def situation(
@@ -47,16 +47,41 @@ def situation(
     )
 
 
-def facts_behind(deps: Deps) -> str:
-    """Why the facts are older than the state, "" when they are not: blocks were judged with an ingest batch that is not there (any more)."""
+def facts_head(deps: Deps, now: datetime, batch_id: int | None = None) -> FactsHead | None:
+    """The newest ingest batch of the facts, or that one; None where there is none."""
+    with deps.warehouse.cursor() as cursor:
+        rows = cursor.execute(load("decisions/facts_head"), {"batch_id": batch_id}).fetchall()
+    return FactsHead(int(rows[0][0]), str(rows[0][1]), now) if rows else None
+
+
+def facts_behind(deps: Deps, history: Sequence[StageEvent]) -> str:
+    """Why the facts are older than the state, "" when they are not: blocks were judged with an ingest batch that is not there (any more).
+
+    Numbers of batches are used again after facts were restored, so the batch must also be what it was, until a person starts or resumes: that
+    says the facts are right as they are now.
+    """
     judged = deps.state.newest_ledger_batch()
     with deps.warehouse.cursor() as cursor:
         newest = int(cursor.execute(load("rollups/last_batch")).fetchall()[0][0])
     if judged <= newest:
-        return ""
+        return _another_batch(deps, history)
     return (
         f"blocks were judged with ingest batch {judged}, the facts end at batch {newest}; restore the facts of the same time, or ingest the "
         "logs since then again and resume"
+    )
+
+
+def _another_batch(deps: Deps, history: Sequence[StageEvent]) -> str:
+    head = deps.state.facts_head()
+    vouched = [row.started_at for row in history if row.event in PEOPLE_VOUCH]
+    if head is None or (vouched and head.recorded_at <= max(vouched)):
+        return ""
+    there = facts_head(deps, head.recorded_at, head.batch_id)
+    if there is not None and there.identity == head.identity:
+        return ""
+    return (
+        f"blocks were judged with an ingest batch {head.batch_id} that is not the one in the facts (any more), so records may be missing; "
+        "restore the facts of the same time, or ingest the logs since then again and resume"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from math import ceil, isfinite
+from math import isfinite
 from typing import Any
 
 from controlplane.analysis import tradeoff_measure as measure
@@ -79,6 +79,7 @@ class Question:
     low_risk: tuple[str, ...]
     flag_limit: float | None
     assumptions: Assumptions = field(default_factory=Assumptions)
+    logged_hours: float | None = None  # of the window, from the first to the newest record in it; None: all of it
     blocked: str = ""  # what spoke against growing in the rollout's state when it was asked; empty: nothing
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,7 +106,8 @@ def question(
     rated += [(c.block_seconds, c.maturity_minutes) for c in policy.certificates if c.metric == "csat"]
     span, minutes = rated[0] if rated else (900, METRICS["csat"].maturity / timedelta(minutes=1))
     maturity = timedelta(minutes=minutes)
-    span = max(span, ceil((until - since).total_seconds() / MOST_BLOCKS))
+    while (until - since).total_seconds() > MOST_BLOCKS * span:
+        span *= 2  # not to the second, or every look would lay other blocks over the same ratings
     flagged = [trigger.limit for trigger in hallucination_triggers(policy)]
     return Question(
         since=since,
@@ -213,7 +215,8 @@ def _savings(asked: Question, inputs: Mapping[str, Sequence[Row]]) -> list[savin
 def _answers(asked: Question, inputs: Mapping[str, Sequence[Row]], rated: Satisfaction) -> dict[str, Any]:
     said = asked.assumptions
     hours = [(int(h), int(tokens), int(priced), float(usd)) for h, _, tokens, priced, usd in inputs["hours"]]
-    length = (asked.until - asked.since) / timedelta(hours=1)
+    window = (asked.until - asked.since) / timedelta(hours=1)
+    length = window if asked.logged_hours is None else asked.logged_hours
     gpu = savings.Gpu(said.gpu_usd_hour, said.gpu_tokens_second, said.gpu_utilisation)
     hardware = savings.own_hardware(hours, length, gpu)
     api_day = hardware.numbers.get("api_usd_day")

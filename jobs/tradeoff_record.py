@@ -32,19 +32,20 @@ class Asked:
 
 
 def tradeoff(home: str | None, asked: Asked, assumptions: Assumptions, now: datetime) -> dict[str, Any]:
-    """The trade-off of a window. A workspace without facts has no data. Raises SettingsError for a window that ends before it begins."""
+    """The trade-off of a window. A workspace without facts has no data. Raises SettingsError for a window that ends before it begins, or after
+    `now`: ratings that are yet to come would count as never given."""
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now) as state:
         policy = policy_in_force(settings, state)
         rollout = state.rollout()
         release = asked.release or ("" if rollout is None else rollout.release)
         same = rollout is not None and rollout.release == release
-        since, until = _window(home, asked, rollout.rollout_id if rollout is not None and same else "", release, now)
+        rollout_id = rollout.rollout_id if rollout is not None and same else ""
+        since, until, hours = _window(home, asked, rollout_id, release, now)
         slo, limit = objective(policy)
         used = _with_objective(assumptions, slo, limit)
-        rollout_id = rollout.rollout_id if rollout is not None and same else ""
         what = question(policy, since, until, rollout_id, release, used)
-        what = replace(what, blocked=blocked(state, rollout if same else None))
+        what = replace(what, logged_hours=hours, blocked=blocked(state, rollout if same else None))
         return answer(home, what, state, now) | {"policy_hash": policy.hash}
 
 
@@ -78,8 +79,12 @@ def _with_objective(given: Assumptions, slo: int | None, limit: float | None) ->
     )
 
 
-def _window(home: str | None, asked: Asked, rollout: str, release: str, now: datetime) -> tuple[datetime, datetime]:
-    """As asked, else what the facts hold; an empty workspace has an empty hour."""
+def _window(
+    home: str | None, asked: Asked, rollout: str, release: str, now: datetime
+) -> tuple[datetime, datetime, float | None]:
+    """As asked, else what the facts hold, with the hours of it from the first to the newest record; an empty workspace has an empty hour."""
+    if asked.until is not None and asked.until > now:
+        raise SettingsError(f"--until {asked.until.isoformat()} lies in the future: its ratings cannot be known yet")
     there = workspace_settings(home, must_exist=True).workspace.facts.exists()
     names: dict[str, str | int | datetime] = {"rollout": rollout, "release": release}
     first, last, _ = facts_query(home, "tradeoff/span", names)[0] if there else (None, None, 0)
@@ -90,7 +95,11 @@ def _window(home: str | None, asked: Asked, rollout: str, release: str, now: dat
         raise SettingsError(
             f"the window ends at {until.isoformat()}, not after its begin {since.isoformat()}: change --since or --until"
         )
-    return since.replace(microsecond=0), until
+    since = since.replace(microsecond=0)
+    if first is None:
+        return since, until, None
+    logged = min(until, newest) - max(since, datetime.fromisoformat(first).replace(microsecond=0))
+    return since, until, max(logged / timedelta(hours=1), 0.0)
 
 
 def answer(home: str | None, what: Question, state: StateReader, as_of: datetime) -> dict[str, Any]:
@@ -115,7 +124,8 @@ def record(home: str | None, found: Mapping[str, Any], actor: str, path: str, no
     settings = workspace_settings(home, must_exist=True)
     summary = {key: value for key, value in found.items() if key != "report"}
     result_hash = sha256_text(canonical(summary))
-    name = f"tradeoff-{result_hash[:12]}"
+    said = {key: value for key, value in summary.items() if key != "as_of"}  # asked again later it is the same
+    name = f"tradeoff-{sha256_text(canonical(said))[:12]}"
     with open_state(settings, now) as state:
         if any(row.artefact_id == name for row in state.artefacts(KIND)):
             raise Refused(f"{name} is recorded already")

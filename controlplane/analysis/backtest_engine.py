@@ -12,8 +12,8 @@ import numpy as np
 
 from controlplane.analysis.backtest_ramp import Ramp
 from controlplane.analysis.backtest_tables import Columns, Key, Pair, Table, build, columns, treated_draw, trigger_key
-from controlplane.core.evidence.alarm import CELLS_AT_ONCE
-from controlplane.core.evidence.detector import Streams, StreamSpec, advance
+from controlplane.core.evidence.alarm import first_crossing
+from controlplane.core.evidence.detector import Streams, StreamSpec
 from controlplane.core.evidence.weights import IntArray, WeightPlan
 from controlplane.core.metrics import Family, metric
 from controlplane.core.model import Action, MetricKind
@@ -68,21 +68,7 @@ def may_roll_back(policy: Policy, trigger: Trigger) -> bool:
 def first_alarms(stream: Stream, table: Table, counts: Columns) -> IntArray:
     """Index of the block of the first alarm of each of R replays, -1 = none; `(R,)`. `counts` as the engine's form wants them."""
     replays = next(iter(counts.values())).shape[1]
-    blocks = np.arange(len(table.grid.opens), dtype=np.int64)
-    state = Streams.fresh(stream.spec, stream.plan, replays)
-    alarm = np.full(replays, -1, dtype=np.int64)
-    size = max(1, CELLS_AT_ONCE // max(replays, 1))
-    for begin in range(0, blocks.size, size):
-        part = blocks[begin : begin + size]
-        span = slice(begin, begin + part.size)
-        piece = {name: values[span] for name, values in counts.items()}
-        state, track = advance(stream.spec, state, part, piece, table.grid.events[span])
-        fired = track.log_E >= stream.spec.log_threshold
-        found = fired.any(axis=0) & (alarm < 0)
-        alarm[found] = begin + fired.argmax(axis=0)[found]
-        if np.all(alarm >= 0):
-            break
-    return alarm
+    return first_crossing(stream.spec, Streams.fresh(stream.spec, stream.plan, replays), counts, table.grid.events)
 
 
 def decided_at(table: Table, alarm: IntArray) -> IntArray:

@@ -100,7 +100,7 @@ def latency_harm(
     name: str, size: float, ramp: Ramp, history: History, slower: Callable[[float], float], slos: set[Key]
 ) -> Harm:
     """Answers get slower: what is over the objective then was over `slower(objective)` before."""
-    tables = {key: build(key._replace(slo_ms=slower(key.slo_ms)), ramp, history) for key in slos}
+    tables = {key: build(key._replace(threshold=slower(key.threshold)), ramp, history) for key in slos}
 
     def apply(table: Table, pair: Pair, drawn: Draw, rng: np.random.Generator, since: int) -> Pair:
         treated = pair.treated.copy()
@@ -131,6 +131,11 @@ def _of_trigger(trigger: Trigger, bench: Bench, keys: set[Key], rate: float) -> 
         return [rating_harm(points) for points in POINT_SIZES if points > trigger.limit]
     if trigger.metric == "slow_share":
         return _slower(trigger, bench, keys)
+    if trigger.kind is MetricKind.RATE_RATIO:
+        added = [(factor, rate * (factor * trigger.limit - 1.0)) for factor in LIMIT_SIZES]
+        return [
+            rate_harm(f"{words} x{f * trigger.limit:g}", trigger.metric, d) for f, d in added if 0.0 < d < 1.0 - rate
+        ]
     if trigger.kind is MetricKind.TWO_SAMPLE:
         sizes = [size for size in RATE_SIZES if trigger.limit < size < 1.0 - rate]
         return [rate_harm(f"{words} +{100 * size:g} points", trigger.metric, size) for size in sizes]

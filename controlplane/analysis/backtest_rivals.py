@@ -108,9 +108,17 @@ def series(trigger: Trigger, table: Table, pair: Pair) -> Series:
         maturity=table.key.maturity,
         starts_stage=table.grid.events[:, 0] > 0,
         span=table.key.block_seconds * SECOND,
-        limit=trigger.limit,
+        limit=_as_margin(trigger, pair),
         absolute=trigger.kind is MetricKind.ONE_SAMPLE,
     )
+
+
+def _as_margin(trigger: Trigger, pair: Pair) -> float:
+    """The limit as the rivals take it: a rate ratio as the difference that it is at the control's own rate."""
+    if trigger.kind is not MetricKind.RATE_RATIO:
+        return trigger.limit
+    control = pair.control.sum(axis=(0, 2), dtype=np.float64)
+    return max(0.0, trigger.limit - 1.0) * float(control[1] / max(control.sum(), 1.0))
 
 
 def _arm(counts: FloatArray, kind: MetricKind) -> Arm:

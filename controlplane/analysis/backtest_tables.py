@@ -29,7 +29,7 @@ class Key(NamedTuple):
     """What a table counts; triggers with one key share it."""
 
     metric: str
-    slo_ms: float
+    threshold: float  # slo_ms or cap_usd
     block_seconds: int
     maturity: int  # microseconds
     labels: str
@@ -91,7 +91,8 @@ class Table:
 def trigger_key(trigger: Trigger, segment: str) -> Key:
     """Which table a stream of the trigger reads."""
     maturity = round(trigger.maturity_minutes * 60) * SECOND
-    return Key(trigger.metric, trigger.slo_ms or 0.0, trigger.block_seconds, maturity, trigger.labels, segment)
+    threshold = trigger.slo_ms or trigger.cap_usd or 0.0
+    return Key(trigger.metric, threshold, trigger.block_seconds, maturity, trigger.labels, segment)
 
 
 def grid_of(ramp: Ramp, block_seconds: int, maturity: int, watermark: int, deploys: Sequence[int] = ()) -> Grid:
@@ -198,7 +199,9 @@ def _requests(key: Key, history: History) -> Events:
     requests = history.requests
     match key.metric:
         case "slow_share":
-            known, hit = requests.latency_ms >= 0.0, requests.latency_ms > key.slo_ms
+            known, hit = requests.latency_ms >= 0.0, requests.latency_ms > key.threshold
+        case "costly_share":
+            known, hit = requests.cost_usd >= 0.0, requests.cost_usd > key.threshold
         case "timeout_rate":
             known, hit = requests.timed_out >= 0, requests.timed_out == 1
         case "request_error_rate":

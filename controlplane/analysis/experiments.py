@@ -5,15 +5,17 @@
   [0, 1] crosses with probability alpha. It needs the planned end; the replay lends it the true one, which is more than anyone has beforehand.
 - *asymptotic*: a confidence sequence that leaves 0 out (Waudby-Smith et al., arXiv 2103.06476; the mixture SPRT of always-valid p-values and the
   sequential tests of GrowthBook are of this family). Right at every look, for many units.
-- *exact*: for events per unit, forms 1 and 4 of the evidence engine on the units at risk between two looks, in both directions.
+- *exact*: for events per unit, form 4 of the evidence engine on how the events fall on the arms, in both directions.
 
 *Ours* is the exact test where outcomes are events, the asymptotic one where they are amounts, and it is said which. The verdict at the last look
 is the reference, not the truth. All functions are pure; an unknown variance or mean is NaN and is counted, never filled in.
 
-Units at risk. A cumulative count of events grows through old units as well as new ones (a customer of Monday buys on Thursday), so the events
-between two looks belong to the new units and to the earlier ones without an event. Both forms bound the mean for independent units of *any* chances,
-so the statement tested is: in every interval, the average chance of a unit at risk is the same in both arms. That needs one constant split of
-the traffic: where it changed (a ramp), old and new units mix differently in the arms, cumulative totals cannot be compared, and we decline.
+Late events. A cumulative count of events grows through old units as well as new ones (a customer of Monday buys on Thursday). Where arms are drawn
+independently with one constant chance, the *share*, and neither whether nor when a unit has its event depends on its arm, every event falls on
+the treated with that chance, independently of all others, however chances differ between units, ages and days. So form 4 at the share is exact
+at every look, and its product over the looks is that of the totals. It asks for a share that is known and constant: where the units refute it, or
+it changed (a ramp), or nobody told it, we decline. Comparing the units still waiting for their event in either arm needs no share, but is not
+exact: who waits in an arm differs by chance, and that difference lasts (tests/analysis/test_experiments.py measures it).
 """
 
 from __future__ import annotations
@@ -25,12 +27,10 @@ from math import log, pi
 import numpy as np
 
 from controlplane.core.estimates import sequence_half_width, sequence_log_evidence
-from controlplane.core.evidence.forms import BoolArray, FloatArray, count_ratio_log_e, rate_log_e
+from controlplane.core.evidence.forms import BoolArray, FloatArray, count_ratio_log_e
 
-EFFECT_BETS = tuple(0.25 / 2**k for k in range(16))
-"""Differences betted on: halving from 25 points to under a thousandth of a point, since experiments have 10^2 to 10^8 units."""
 RATE_BETS = tuple(float(2.0 ** (1.0 / 2**k)) for k in range(10))
-"""Rate ratios betted on beside them, twice down to 1.0007 times: form 4 needs no guess of the control's rate, so it speaks at the very first look."""
+"""Rate ratios betted on, twice down to 1.0007 times, since experiments have 10^2 to 10^8 units."""
 RATIO_BETS = tuple(float(np.exp(sign * log(1.25) / 2**k)) for k in range(12) for sign in (1, -1))
 """Ratios of the split betted on, from 1.25 down to 1.0001, in both directions."""
 CONSTANT_SPLIT = 0.2
@@ -39,6 +39,8 @@ ENOUGH_UNITS = 100
 """New units between two looks below which their split says nothing about a ramp."""
 UNEQUAL = 0.05
 """A split that ends further than this from the one taken for granted was planned so, not broken."""
+REFUTING = 0.1
+"""Part of a comparison's alpha that rules out configured shares, where several could be meant."""
 SPLIT_ALPHA = 0.01
 """Chance that a sound split is ever called a mismatch."""
 UP, DOWN = 1, -1
@@ -130,7 +132,7 @@ def replay(comparison: Comparison, alpha: float, tightest: float) -> Replay:
     naive = known & (p <= alpha)
     part = units / max(float(units.max()), 1.0)
     boundary = brownian_boundary(alpha) / np.sqrt(np.where(part > 0.0, part, 1.0))
-    declined = _why_not(comparison, known)
+    declined = _why_not(comparison, known, alpha)
     exact, log_e_exact = _exact(comparison, alpha) if comparison.binary and not declined else (None, np.nan)
     asymptotic = first(known & (np.abs(difference) > half), z, comparison.time)
     log_e = log_e_exact if comparison.binary else _last_evidence(z, units, known, alpha, tightest)
@@ -155,14 +157,19 @@ def replay(comparison: Comparison, alpha: float, tightest: float) -> Replay:
     )
 
 
-def _why_not(comparison: Comparison, known: BoolArray) -> str:
+def _why_not(comparison: Comparison, known: BoolArray, alpha: float) -> str:
     if split_changed(comparison.n_c, comparison.n_t):
         return "the split of the traffic changed"
-    if comparison.binary:
-        if any(np.any(np.diff(events, prepend=0.0) < 0.0) for events in _kept_events(comparison)[1:]):
-            return "events that had been counted are gone at a later look"
-    elif not known.any():
-        return "no look has a known variance"
+    if not comparison.binary:
+        return "" if known.any() else "no look has a known variance"
+    kept, *events = _events(comparison)
+    if any(np.any(np.diff(counted, prepend=0.0) < 0.0) for counted in events):
+        return "events that had been counted are gone at a later look"
+    refuted = _refuted(comparison, kept, alpha)
+    if len(kept) and not refuted:
+        return "the configured share of the traffic is not in the file"
+    if len(kept) and all(flags[-1] for flags in refuted.values()):
+        return "the units are not split as configured"
     return ""
 
 
@@ -256,24 +263,37 @@ def growing(n_c: FloatArray, n_t: FloatArray) -> np.ndarray:
     return np.array(kept, dtype=np.int64)
 
 
-def _kept_events(comparison: Comparison) -> tuple[np.ndarray, FloatArray, FloatArray]:
-    """Looks that count for the exact test, with the cumulative events of control and treated there."""
-    kept = growing(comparison.n_c, comparison.n_t)
-    kept = kept[np.isfinite(comparison.mean_c[kept]) & np.isfinite(comparison.mean_t[kept])]
-    return kept, *(np.rint(mean[kept] * n[kept]) for mean, n in _arms_of(comparison))
+def _events(comparison: Comparison) -> tuple[np.ndarray, FloatArray, FloatArray]:
+    """Looks whose counts are known and have not fallen, with the cumulative events of control and treated there."""
+    mean_c, mean_t = comparison.mean_c, comparison.mean_t
+    kept = np.flatnonzero(_never_less(comparison.n_c, comparison.n_t) & np.isfinite(mean_c) & np.isfinite(mean_t))
+    return kept, np.rint(mean_c[kept] * comparison.n_c[kept]), np.rint(mean_t[kept] * comparison.n_t[kept])
 
 
-def _arms_of(comparison: Comparison) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
-    return (comparison.mean_c, comparison.n_c), (comparison.mean_t, comparison.n_t)
+def _refuted(comparison: Comparison, kept: np.ndarray, alpha: float) -> dict[float, BoolArray]:
+    """Per share that counts as configured, whether the units have spoken against it by each of the looks `kept`; no look of events enters."""
+    n_c, n_t = comparison.n_c[kept], comparison.n_t[kept]
+    against = {share: split_evidence(n_t, n_c, np.full(len(kept), share)) for share in planned_shares(comparison)}
+    line = -log(REFUTING * alpha)
+    return {share: np.asarray(np.maximum.accumulate(log_e) >= line) for share, log_e in against.items()}
 
 
 def _exact(comparison: Comparison, alpha: float) -> tuple[Decision | None, float]:
-    """First look at which either direction has evidence 2/alpha, and the log of the two directions' mean evidence at the end."""
-    kept, x_c, x_t = _kept_events(comparison)
+    """First look at which one direction has evidence 2/alpha against every share that the units leave standing, and the log of the two directions'
+    mean evidence at the end.
+
+    `REFUTING` of alpha pays for the shares ruled out, the rest for the events: the true share is refuted, or its evidence crosses, with a chance of
+    at most alpha together.
+    """
+    kept, x_c, x_t = _events(comparison)
     if not len(kept):
         return None, np.nan
-    both = event_evidence(comparison.n_c[kept], x_c, comparison.n_t[kept], x_t)
-    reached = both >= log(2.0 / alpha)
+    against = [
+        np.where(refuted, np.inf, event_evidence(x_c, x_t, share))
+        for share, refuted in _refuted(comparison, kept, alpha).items()
+    ]
+    both = np.min(against, axis=0)
+    reached = both >= log(2.0 / ((1.0 - REFUTING) * alpha))
     side = np.where(both[0] >= both[1], 1.0, -1.0)
     found = first(np.any(reached, axis=0), side, comparison.time[kept])
     if found is not None:
@@ -281,33 +301,12 @@ def _exact(comparison: Comparison, alpha: float) -> tuple[Decision | None, float
     return found, float(np.logaddexp(both[0, -1], both[1, -1]) - log(2.0))
 
 
-def event_evidence(n_c: FloatArray, x_c: FloatArray, n_t: FloatArray, x_t: FloatArray) -> FloatArray:
-    """Log evidence `(2, T)` that the treated have the event more (row 0) or less (row 1) often, from cumulative units and events.
-
-    Forms 1 and 4 (ratio 1) on the units at risk of each interval, mean over all bets of the products.
-    """
-    at_risk = {}
-    for arm, n, x in (("T", n_t, x_t), ("C", n_c, x_c)):
-        waiting = np.concatenate([[0.0], (n - x)[:-1]])
-        at_risk[f"n{arm}"] = np.diff(n, prepend=0.0) + waiting
-        at_risk[f"x{arm}"] = np.diff(x, prepend=0.0)
-    prior = _expected_control(at_risk["nC"], at_risk["xC"])
-    n_t, x_t, n_c, x_c = (at_risk[name] for name in ("nT", "xT", "nC", "xC"))
-    share = n_t / (n_t + n_c)
-    more = [rate_log_e(at_risk, prior, 0.0, EFFECT_BETS, 1.0), count_ratio_log_e(x_t, x_c, share, RATE_BETS)]
-    less = [rate_log_e(at_risk, prior, 0.0, EFFECT_BETS, -1.0), count_ratio_log_e(x_c, x_t, 1.0 - share, RATE_BETS)]
-    products = [np.cumsum(np.concatenate(logs, axis=-1), axis=0) for logs in (more, less)]
-    return np.stack([np.logaddexp.reduce(values, axis=-1) - log(values.shape[-1]) for values in products])
-
-
-def _expected_control(n: FloatArray, x: FloatArray) -> FloatArray:
-    """What the bets of each interval know of the control `(T, 3)`: the interval before, or all before it, whichever had events more often; nothing
-    until there was one. Too high an expectation makes a bet timid, one far too low (an interval in which hardly anybody bought) ruins it."""
-    before = np.stack([np.concatenate([[0.0], values[:-1]]) for values in (n, x, x)], axis=-1)
-    ever = np.cumsum(before, axis=0)
-    rates = [(prior[:, 1] + 1.0) / (prior[:, 0] + 2.0) for prior in (before, ever)]
-    chosen = np.where((rates[0] > rates[1])[:, None] & (before[:, 1:2] > 0.0), before, ever)
-    return np.where(ever[:, 1:2] > 0.0, chosen, 0.0)
+def event_evidence(x_c: FloatArray, x_t: FloatArray, share: float) -> FloatArray:
+    """Log evidence `(2, T)` that the treated have the event more (row 0) or less (row 1) often, from cumulative events and the treated share."""
+    shares = np.full(np.shape(x_t), share)
+    more = count_ratio_log_e(x_t, x_c, shares, RATE_BETS)
+    less = count_ratio_log_e(x_c, x_t, 1.0 - shares, RATE_BETS)
+    return np.stack([np.logaddexp.reduce(values, axis=-1) - log(len(RATE_BETS)) for values in (more, less)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +341,7 @@ def sample_ratio(comparison: Comparison, alpha: float) -> SampleRatio:
     treated = np.where(ordered, comparison.n_t, 0.0)
     end = int(np.flatnonzero(ordered)[-1]) if ordered.any() else 0
     observed = float(treated[end] / units[end]) if units[end] > 0 else np.nan
-    shares = comparison.shares if comparison.shares_known else _plausible(comparison.shares or (0.5,), observed)
+    shares = planned_shares(comparison)
     identity = (comparison.experiment, comparison.variant)
     if not shares or not np.isfinite(observed):
         return SampleRatio(*identity, (), observed, float(units[end]), np.nan, None, 0, np.nan)
@@ -366,9 +365,21 @@ def _sound_as(shares: tuple[float, ...], against: Sequence[FloatArray], alpha: f
     return shares[best] if any(refuted) and ever[best] < -log(alpha) else None
 
 
-def _plausible(shares: tuple[float, ...], observed: float) -> tuple[float, ...]:
-    """Shares taken for granted hold only where the data ends near one of them; else the split was meant to be another, which nobody told us."""
-    return shares if any(abs(observed / share - 1.0) <= UNEQUAL for share in shares) else ()
+def planned_shares(comparison: Comparison) -> tuple[float, ...]:
+    """Treated shares that count as configured; none where the split was meant to be another, which nobody told us.
+
+    Shares taken for granted hold only where the data ends near one of them.
+    """
+    if comparison.shares_known:
+        return comparison.shares
+    ordered = _never_less(comparison.n_c, comparison.n_t)
+    if not ordered.any():
+        return ()
+    end = int(np.flatnonzero(ordered)[-1])
+    units = comparison.n_c[end] + comparison.n_t[end]
+    shares = comparison.shares or (0.5,)
+    near = any(abs(comparison.n_t[end] / units / share - 1.0) <= UNEQUAL for share in shares) if units > 0 else False
+    return shares if near else ()
 
 
 def split_evidence(treated: FloatArray, others: FloatArray, share: FloatArray) -> FloatArray:

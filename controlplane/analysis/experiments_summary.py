@@ -231,7 +231,7 @@ def _believed(flags: np.ndarray, finds: ArmFinds, trusted: np.ndarray) -> dict[s
 def _splits(arms: Arms, splits: SplitFinds, false_share: float) -> dict[str, Any]:
     weeks = np.asarray(arms.period)
     inside = (weeks >= FAULTY_WEEKS[0]) & (weeks <= FAULTY_WEEKS[1])
-    parts = {"inside": inside, "outside": ~inside}
+    parts = {"inside": inside, "outside": ~inside & (np.char.isdigit(weeks.astype(str)))}  # neither: week unknown
     return {
         "tested": int(np.sum(~np.isnan(splits.p))),
         "mismatched": int(splits.found.sum()),

@@ -5,6 +5,9 @@ change always starts a new block and no block ever mixes two shares; the last bl
 closes once, when the sources' watermark has passed its end plus the lane's maturity: then every label that counts has arrived.
 
 Spans in which nothing is exposed (after a rollback) have no blocks.
+
+Quarters: 0 while the rollout grows. With its completion the first quarter of 13 weeks begins, and every 13 weeks the next; a block
+belongs to the quarter in which it opens. That follows from the history alone, so it is known before the block (`Block.quarter`).
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ POLICY_CHANGE = "policy"
 MARKERS = {"deploy": "deploys", "resume": "resumes", "enable_execution": "enables", POLICY_CHANGE: "policies"}
 """Rows of the history that a block must know of, by the field of `Block` that counts them."""
 SHARE_EVENTS = frozenset({"start", "promote", "rollback", "restart"})
+QUARTER_WEEKS = 13
+QUARTER = timedelta(weeks=QUARTER_WEEKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,9 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block that may close. What is known before it opens: whether it starts a stage, which share it is served at, and how many
-    deploys, resumptions, switchings on of execution and policy changes there were since the block before."""
+    """One block that may close. What is known before it opens: whether it starts a stage, which share it is served at, the quarter
+    since the completion (0: not complete), and how many deploys, resumptions, switchings on of execution and policy changes there
+    were since the block before."""
 
     start: datetime
     end: datetime
@@ -72,6 +78,7 @@ class Block:
     enables: int = 0
     policies: int = 0
     share: float = 0.0
+    quarter: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,17 @@ def let_go(history: Sequence[StageEvent]) -> LetGo:
     """The newest resumption and switching on in a rollout's history."""
     newest = {row.event: row.started_at for row in history}
     return LetGo(newest.get("resume"), newest.get("enable_execution"))
+
+
+def completed_at(history: Sequence[StageEvent]) -> datetime | None:
+    """The whole second at which the rollout was complete for the first time; None while it never was."""
+    moments = (whole_second(row.started_at) for row in history if row.state is RolloutState.COMPLETE)
+    return next(moments, None)
+
+
+def quarter_of(completed: datetime | None, moment: datetime) -> int:
+    """The quarter since the completion that `moment` lies in: 1, 2, ...; 0 before it."""
+    return 0 if completed is None or moment < completed else 1 + (moment - completed) // QUARTER
 
 
 def lanes(policy: Policy) -> tuple[Lane, ...]:
@@ -156,6 +174,7 @@ def closable(
     that brought this lane; there is no block of it before.
     """
     marks = [row for row in history if row.event in MARKERS]
+    completed = completed_at(history)
     blocks: list[Block] = []
     for span in _grids(history):
         start = max([span.start, *([last.end] if last else []), *([since] if since else [])])
@@ -169,7 +188,8 @@ def closable(
             ]
             starts_stage = last is None or last.stage_version != span.version
             counted = {field: known.count(name) for name, field in MARKERS.items()}
-            last = Block(start, end, span.version, starts_stage, **counted, share=span.share)
+            quarter = quarter_of(completed, start)
+            last = Block(start, end, span.version, starts_stage, **counted, share=span.share, quarter=quarter)
             blocks.append(last)
             start = end
     return blocks

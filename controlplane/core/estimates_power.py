@@ -57,9 +57,9 @@ def smallest_harm_found(
 ) -> float | None:
     """The smallest constant harm that the alarm would by now have met, in units of `limit`; None when there is none or nothing was counted.
 
-    `kind` and `totals`: "two_sample" with `nT, nC, xC`, "rating" with `kT, kC` (5 levels), "one_sample" with `nT`: sums since the stage began
-    (what the treated did is not asked for: power is about what could have been). The answer is a difference of rates, rating points lost, or a
-    rate. `alpha`: of the stream; `weight`: what the account put at stake at the beginning. A log e-value is linear in its counts, so the totals stand
+    `kind` and `totals`: "two_sample" or "rate_ratio" with `nT, nC, xC`, "rating" with `kT, kC` (5 levels), "one_sample" with `nT`: sums since the stage began
+    (what the treated did is not asked for: power is about what could have been). The answer is a difference of rates, a ratio, rating points lost, or
+    a rate. `alpha`: of the stream; `weight`: what the account put at stake at the beginning. A log e-value is linear in its counts, so the totals stand
     for their blocks as long as the share of the traffic was constant.
     """
     if not 0.0 < alpha < 1.0 or not 0.0 < weight <= 1.0:
@@ -92,6 +92,15 @@ def _rates(values: Mapping[str, FloatArray], limit: float) -> Harmed:
     return harms, {"nT": n_t * full, "xT": n_t * (base + harms), "nC": n_c * full, "xC": x_c * full}
 
 
+def _ratios(values: Mapping[str, FloatArray], limit: float) -> Harmed:
+    """Treated rates from so many times the control's up to 1."""
+    n_t, n_c, x_c = (float(values[name]) for name in ("nT", "nC", "xC"))
+    base = x_c / n_c if n_c else 0.0
+    harms = np.linspace(limit, 1.0 / base, STEPS + 1)[1:] if 0.0 < base * limit < 1.0 else np.empty(0)
+    full = np.ones_like(harms)
+    return harms, {"nT": n_t * full, "xT": n_t * base * harms, "nC": n_c * full, "xC": x_c * full}
+
+
 def _limits(values: Mapping[str, FloatArray], limit: float) -> Harmed:
     """Rates from the limit up to 1."""
     n_t, harms = float(values["nT"]), np.linspace(limit, 1.0, STEPS + 1)[1:]
@@ -113,6 +122,7 @@ def _ratings(values: Mapping[str, FloatArray], limit: float) -> Harmed:
 
 _HARMS: Mapping[str, Callable[[Mapping[str, FloatArray], float], Harmed]] = {
     "two_sample": _rates,
+    "rate_ratio": _ratios,
     "one_sample": _limits,
     "rating": _ratings,
 }

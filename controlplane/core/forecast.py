@@ -36,6 +36,7 @@ MULTIPLES = (1.5, 2.0, 3.0, 5.0)
 """Effects that are forecast: so many times the margin or the limit (of `NO_MARGIN` where the limit is 0)."""
 NO_MARGIN: Mapping[MetricKind, float] = MappingProxyType({MetricKind.TWO_SAMPLE: 0.01, MetricKind.RATING: 0.1})
 HIGHEST_RATE = 0.98
+HIGHEST: Mapping[MetricKind, float] = MappingProxyType({MetricKind.RATING: 3.0, MetricKind.RATE_RATIO: 50.0})
 USUAL_RATES: Mapping[str, float] = MappingProxyType(
     {"escalation_rate": 0.15, "contact_rate": 0.2, "misclassification_rate": 0.1, "csat_response_rate": 0.2}
 )
@@ -76,7 +77,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One cell: a harm of `effect` (points of difference, rating points lost, or the treated rate) under a trigger at a stage.
+    """One cell: a harm of `effect` under a trigger at a stage: a difference, rating points lost, so many times the control, or the treated rate.
 
     `minutes` from its beginning to the alarm, `exposed` treated units by then; both None when it is never found.
     """
@@ -138,7 +139,7 @@ def plan(policy: Policy, expected: Expected) -> Plan:
 
 def _multiples(trigger: Trigger) -> tuple[float, ...]:
     """The multiples of the limit that can happen: rates end below 1, ratings lose less than all their points; else the largest harm there is."""
-    highest, size = (3.0 if trigger.kind is MetricKind.RATING else HIGHEST_RATE), _size(trigger)
+    highest, size = HIGHEST.get(trigger.kind, HIGHEST_RATE), _size(trigger)
     return tuple(multiple for multiple in MULTIPLES if size * multiple <= highest) or (highest / size,)
 
 
@@ -221,7 +222,8 @@ def _outcomes(
     if kind is MetricKind.RATING:
         return lower_mean(expected.ratings, effect), expected.ratings
     control = expected.rates.get(metric, USUAL_RATES.get(metric, OTHER_RATE))
-    return (min(HIGHEST_RATE, control + effect),), (control,)
+    treated = control * effect if kind is MetricKind.RATE_RATIO else control + effect
+    return (min(HIGHEST_RATE, treated),), (control,)
 
 
 def lower_mean(shares: tuple[float, ...], points: float) -> tuple[float, ...]:
@@ -372,7 +374,7 @@ def _certificate(policy: Policy, expected: Expected, certificate: Certificate, s
 
 def _notes(policy: Policy, expected: Expected) -> tuple[str, ...]:
     streams: tuple[Trigger | Certificate, ...] = (*policy.triggers, *policy.certificates)
-    compared = {item.metric for item in streams if item.kind is MetricKind.TWO_SAMPLE}
+    compared = {item.metric for item in streams if item.kind in (MetricKind.TWO_SAMPLE, MetricKind.RATE_RATIO)}
     assumed = sorted(metric for metric in compared if metric not in expected.rates)
     notes = [
         "harm that begins at any time; half of such harms are found sooner, half later; maturity and lateness are included",

@@ -47,9 +47,10 @@ class GateFacts:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """All requirements of a gate; `verdict` is the worst of them."""
+    """All requirements of a gate; `verdict` is the worst of them. `approvers`: whose approval counts."""
 
     requirements: tuple[Requirement, ...]
+    approvers: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -63,7 +64,7 @@ class GateResult:
 
     def without(self, name: str) -> GateResult:
         """The gate as if one requirement were met."""
-        return GateResult(tuple(item for item in self.requirements if item.name != name))
+        return GateResult(tuple(item for item in self.requirements if item.name != name), self.approvers)
 
 
 def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
@@ -87,7 +88,17 @@ def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
     lines += [_certificate(name, facts.standings.get(name)) for name in phase.certificates]
     lines += facts.reviewed
     lines.append(_approvals(phase, facts))
-    return GateResult(tuple(lines))
+    return GateResult(tuple(lines), valid_approvers(facts))
+
+
+def valid_approvers(facts: GateFacts) -> tuple[str, ...]:
+    """Whose approval counts: not the author's, however the name is written, and nobody's twice."""
+    found = {_plain(name): name for name in sorted(facts.approvers, reverse=True)}
+    return tuple(sorted(name for plain, name in found.items() if plain and plain != _plain(facts.author)))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
 
 
 def _line(name: str, holds: bool, have: str, need: str, otherwise: Verdict = Verdict.INCONCLUSIVE) -> Requirement:
@@ -118,6 +129,6 @@ def _approvals(phase: Phase, facts: GateFacts) -> Requirement:
         return Requirement(
             "approvals", Verdict.NO_DATA, "the release's author is not known", f"{phase.approvals} (not the author)"
         )
-    valid = sorted({name for name in facts.approvers if name and name != facts.author})
+    valid = valid_approvers(facts)
     have = ", ".join(valid) or ("only the author" if facts.approvers else "none")
     return _line("approvals", len(valid) >= phase.approvals, have, f"{phase.approvals} (not the author)")

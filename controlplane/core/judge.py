@@ -36,6 +36,8 @@ STALE = "data is stale"
 FACTS_BEHIND = "facts are older than the state"
 SWAPPED = "arms are swapped"
 AA_SHADOW = "aa_shadow"
+COOLING = (Event.HOLD, Event.DISABLE_EXECUTION, Event.ROLLBACK, Event.CONTAIN)
+"""Acts of the machine behind which the cooldown begins."""
 VALIDITY = frozenset({"sample_ratio", AA_SHADOW, "response_rate"})
 
 _EVENT = {Action.HOLD: Event.HOLD, Action.DISABLE_EXECUTION: Event.DISABLE_EXECUTION, Action.ROLLBACK: Event.ROLLBACK}
@@ -114,7 +116,7 @@ def _weakened(policy: Policy, trigger: Trigger, situation: Situation) -> tuple[A
         return Action.PAGE, "overridden by a person: it pages instead of acting"
     if trigger.action is not Action.ROLLBACK:
         return trigger.action, ""
-    if situation.shadow_alarm and trigger.kind in (MetricKind.TWO_SAMPLE, MetricKind.RATING):
+    if situation.shadow_alarm and trigger.kind is not MetricKind.ONE_SAMPLE:
         return Action.HOLD, "held instead of rolled back: the A/A shadow has alarmed, so the arms cannot be compared"
     if trigger.metric == "hallucination_rate" and trigger.labels == "any" and not policy.judge.accepted:
         return Action.HOLD, (

@@ -303,6 +303,18 @@ _COST = (
         scale=1000.0,
     ),
     Metric(
+        name="costly_share",
+        title="Costly share",
+        unit="share",
+        kind=MetricKind.ONE_SAMPLE,
+        family=Family.REQUEST,
+        comparable=False,
+        numerator="first requests dearer than the cap",
+        denominator="first requests with a known cost",
+        exact=True,
+        sql="views/costly_share",
+    ),
+    Metric(
         name="unpriced_share",
         title="Unpriced share",
         unit="share",

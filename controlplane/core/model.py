@@ -51,6 +51,7 @@ class MetricKind(StrEnum):
 
     TWO_SAMPLE = "two_sample"  # rate against the concurrent control, with a margin
     RATING = "rating"  # mean of ratings 1..5 against the concurrent control, with an allowed drop in points
+    RATE_RATIO = "rate_ratio"  # rare events: rate at most so many times the concurrent control's
     ONE_SAMPLE = "one_sample"  # rate of the treated arm against an absolute limit
 
 
@@ -79,7 +80,8 @@ class BlockCounts:
 class TriggerReading:
     """What one stream of one trigger saw after a block; everything an alert or a chart shows about it.
 
-    `exact`: whether the error guarantee of the stream is a theorem; where units are not independent it is approximate.
+    `exact`: whether the error guarantee of the stream is a theorem; where units are not independent it is approximate. `quarter`: whose
+    account it is, counted from the completion (0: the rollout's). `owed`: what the stream had risked in it at higher alphas than today's.
     """
 
     trigger: str
@@ -96,6 +98,8 @@ class TriggerReading:
     onset: datetime | None = None
     weight_spent: float = 0.0
     exact: bool = True
+    quarter: int = 0
+    owed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,7 @@ _TRIGGERS = {
         "labels are judged sooner: those that arrive later are lost, and arms that answer later look better",
         _RESTARTS,
     ),
+    "triggers.cap_usd": Rule(_W, "dearer answers are fine", "dearer answers count as costly", _RESTARTS),
     "triggers.slo_ms": Rule(_W, "slower answers are fine", "slower answers count as slow", _RESTARTS),
     "triggers.icc": Rule(
         _W,

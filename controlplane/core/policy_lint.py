@@ -180,6 +180,10 @@ def _lint_trigger(report: Report, path: Path, trigger: Trigger) -> None:
         report.problem((*path, "slo_ms"), "belongs to the metric slow_share, and only there", "add it or remove it")
     elif trigger.slo_ms is not None and trigger.slo_ms <= 0:
         report.problem((*path, "slo_ms"), f"{trigger.slo_ms:g} is impossible", "write milliseconds above 0")
+    if (trigger.metric == "costly_share") != (trigger.cap_usd is not None):
+        report.problem((*path, "cap_usd"), "belongs to the metric costly_share, and only there", "add it or remove it")
+    elif trigger.cap_usd is not None and trigger.cap_usd <= 0:
+        report.problem((*path, "cap_usd"), f"{trigger.cap_usd:g} is impossible", "write US dollars above 0")
     _lint_counting(report, path, trigger)
 
 
@@ -197,7 +201,7 @@ def _lint_counting(report: Report, path: Path, trigger: Trigger) -> None:
 def _lint_certificate(report: Report, path: Path, certificate: Certificate) -> None:
     _lint_metric(report, path, certificate.metric, certificate.kind)
     _lint_spans(report, path, certificate)
-    if certificate.kind is MetricKind.ONE_SAMPLE or certificate.margin <= 0:
+    if str(certificate.kind) not in CERTIFICATES or certificate.margin <= 0:
         message = "a certificate compares two arms with a positive margin"
         report.problem((*path, "margin"), message, "use two_sample or rating")
     elif error := CERTIFICATES[str(certificate.kind)].limit_error(certificate.margin):
@@ -217,7 +221,7 @@ def _lint_metric(report: Report, path: Path, name: str, kind: MetricKind) -> Non
         report.problem((*path, "metric"), f"{name!r} is not a metric that decides", remedy)
         return
     if (found.kind is MetricKind.RATING) != (kind is MetricKind.RATING):
-        remedy = "ratings take rating, rates take two_sample or one_sample"
+        remedy = "ratings take rating, rates take two_sample, rate_ratio or one_sample"
         report.problem((*path, "kind"), f"{name} is counted as {found.kind}", remedy)
     elif kind is not MetricKind.RATING and found.direction is Direction.HIGHER:
         remedy = "the test would take an improvement for harm: name a metric that is better when lower"

@@ -204,6 +204,7 @@ class Trigger:
     block_seconds: int = 60
     maturity_minutes: float = 0.0
     slo_ms: float | None = None
+    cap_usd: float | None = None  # costly_share: what a first request may cost
     icc: float = 0.0  # intra-block correlation from an A/A period; above 0 counts are made effective and the guarantee is approximate
     by_segment: bool = True  # whether the policy's segments have streams of their own
     labels: str = "any"  # evaluation metrics: "any" label counts, or only those of a "person"

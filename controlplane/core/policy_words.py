@@ -121,10 +121,14 @@ def _harm(policy: Policy, trigger: Trigger) -> str:
     metric = METRICS[trigger.metric]
     if trigger.kind is MetricKind.RATING:
         return f"the mean rating of treated customers is more than {trigger.limit:g} points below that of the others"
+    if trigger.kind is MetricKind.RATE_RATIO:
+        return f"the {_name(metric.title)} of treated customers is more than {trigger.limit:g} times that of the others"
     if trigger.kind is MetricKind.TWO_SAMPLE:
         return f"the {_name(metric.title)} of treated customers is more than {trigger.limit * 100:g} points above that of the others"
     slower = f" than {trigger.slo_ms:g} ms" if trigger.slo_ms else ""
     what = f"the share of answers slower{slower}" if slower else f"the {_name(metric.title)}"
+    if trigger.cap_usd:
+        what = f"the share of first answers that cost more than {trigger.cap_usd:g} USD"
     if (
         trigger.metric == JUDGED
         and trigger.labels == "any"

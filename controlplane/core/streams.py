@@ -4,9 +4,12 @@ Streams of one kind, limit and weight plan are read together by the evidence eng
 stored state goes into arrays and back without an object in between. The numbers are those of `evidence.step`, one by one.
 
 A stored state is the dictionary of `evidence.DetectorState`, its account with the `horizon` in place of the whole plan (a lane has
-hundreds of streams, and all is written with every block), and three things more: `alpha`, the stream's part of the error budget (it
-never rises within a rollout), `tests`, a mark of what it has been testing, and, after a change of the policy, `from`: the blocks that
-opened before are void for it (see `controlplane.core.policy_switch`).
+hundreds of streams, and all is written with every block), and more: `alpha`, the stream's part of the error budget (it never rises
+within an account), `tests`, a mark of what it has been testing, after a change of the policy `from`, `owed` and `allotted` (see
+`controlplane.core.policy_switch`), and after the completion `quarter`.
+
+After the completion each quarter is a new account (STATISTICS section 1): at the first block of a quarter R = 0, nothing is spent, and
+the promise is one over the quarter's 13 weeks. R must begin anew with the account, or R plus the unspent weight would exceed 1.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from controlplane.core.audit import canonical, sha256_text
-from controlplane.core.blocks import Lane
+from controlplane.core.blocks import QUARTER_WEEKS, Lane
 from controlplane.core.evidence.counts import checked_columns
 from controlplane.core.evidence.detector import DetectorState, Streams, StreamSpec, Track, advance
 from controlplane.core.evidence.forms import BoolArray, FloatArray
@@ -32,6 +35,8 @@ from controlplane.core.validity import Check, compared, finding
 ALL = "all"
 HALLUCINATION = "hallucination_rate"
 COUNTERS = ("starts", "deploys", "blocks", "refused")
+OWED, ALLOTTED, QUARTER, BUDGETS = "owed", "allotted", "quarter", "budgets"
+TRIGGERS, CHECKS = "triggers", "checks"
 Stored = Mapping[str, Any]
 
 
@@ -40,7 +45,8 @@ class Stream:
     """One trigger or validity check on all traffic or on one segment.
 
     `limit` and `alpha` are those of the evidence form. `tests`: everything its null hypothesis and its counts depend on; evidence
-    is kept only while that stays the same. `exact`: whether the error guarantee is, or else approximate.
+    is kept only while that stays the same. `exact`: whether the error guarantee is, or else approximate. `owed`: what it has risked at
+    earlier, higher alphas beyond this one.
     """
 
     name: str
@@ -56,6 +62,9 @@ class Stream:
     icc: float = 0.0
     exact: bool = True
     check: Check | None = None
+    span_seconds: int = 60
+    quarter: int = 0
+    owed: float = 0.0
 
     @property
     def key(self) -> str:
@@ -107,7 +116,16 @@ def stream_limit(policy: Policy, trigger: Trigger) -> float:
 
 def weight_plan(policy: Policy, span_seconds: int) -> WeightPlan:
     """The account of one stream over the planned horizon."""
-    return WeightPlan(horizon_blocks=max(1, round(policy.budget.horizon_weeks * 7 * 86400 / span_seconds)))
+    return _plan(policy.budget.horizon_weeks, span_seconds)
+
+
+def _plan(weeks: float, span_seconds: int) -> WeightPlan:
+    return WeightPlan(horizon_blocks=max(1, round(weeks * 7 * 86400 / span_seconds)))
+
+
+def budgets_of(policy: Policy) -> dict[str, float]:
+    """What the policy promises: of triggers over the rollout or a quarter, and of the validity checks likewise."""
+    return {TRIGGERS: policy.budget.false_rollback, CHECKS: policy.budget.validity}
 
 
 def is_exact(trigger: Trigger) -> bool:
@@ -126,7 +144,7 @@ def streams_of(policy: Policy, lane: Lane) -> tuple[Stream, ...]:
 def _of_trigger(policy: Policy, trigger: Trigger) -> Iterator[Stream]:
     limit, exact = stream_limit(policy, trigger), is_exact(trigger)
     plan = weight_plan(policy, trigger.block_seconds)
-    what = (trigger.metric, str(trigger.kind), limit, trigger.slo_ms, trigger.labels, trigger.icc)
+    what = (trigger.metric, str(trigger.kind), limit, trigger.slo_ms, trigger.cap_usd, trigger.labels, trigger.icc)
     for segment in policy.segments_of(trigger):
         yield Stream(
             name=trigger.name,
@@ -141,6 +159,7 @@ def _of_trigger(policy: Policy, trigger: Trigger) -> Iterator[Stream]:
             shown_limit=trigger.limit,
             icc=trigger.icc,
             exact=exact,
+            span_seconds=trigger.block_seconds,
         )
 
 
@@ -161,19 +180,44 @@ def _of_check(policy: Policy, check: Check) -> Stream:
         icc=check.icc,
         exact=check.exact,
         check=check,
+        span_seconds=span,
     )
 
 
 def granted(stream: Stream, stored: Stored | None) -> Stream:
-    """The stream with the error budget that it has in this rollout: never more than it had before."""
-    alpha = stream.alpha if stored is None else min(stream.alpha, stored.get("alpha", stream.alpha))
-    return stream if alpha == stream.alpha else replace(stream, alpha=alpha)
+    """The stream with the account that it has now: its quarter, and of the error budget never more than it had before."""
+    if stored is None:
+        return stream
+    alpha, owed = min(stream.alpha, stored.get("alpha", stream.alpha)), stored.get(OWED, 0.0)
+    stream = in_quarter(stream, stored.get(QUARTER, 0))
+    return stream if (alpha, owed) == (stream.alpha, stream.owed) else replace(stream, alpha=alpha, owed=owed)
+
+
+def in_quarter(stream: Stream, quarter: int) -> Stream:
+    """The stream with the account of a quarter since the completion; 0: with that of the rollout, as the policy has it."""
+    if quarter == 0:
+        return stream
+    return replace(stream, plan=_plan(QUARTER_WEEKS, stream.span_seconds), quarter=quarter)
+
+
+def renewed(stream: Stream, stored: Stored, quarter: int) -> dict[str, Any]:
+    """The stored state with the account of a later quarter and no evidence; what is known of the control stays.
+
+    Its alpha is the policy's again, unless a change of the policy in this very quarter has given out the quarter's budget already.
+    """
+    alpha = stream.alpha
+    if stored.get(ALLOTTED, 0) >= quarter:
+        alpha = min(alpha, stored.get("alpha", alpha))
+    begun = fresh(replace(in_quarter(stream, quarter), alpha=alpha))
+    kept = {name: stored[name] for name in ("last_block", "control")}
+    return {**{name: value for name, value in stored.items() if name != OWED}, **begun, **kept}
 
 
 def fresh(stream: Stream) -> dict[str, Any]:
     """The stored state of a stream before its first block."""
     state = DetectorState.fresh(stream.spec, stream.plan)
-    return {**state.to_dict(), "account": plain(state.account), "alpha": stream.alpha, "tests": stream.mark}
+    begun = {**state.to_dict(), "account": plain(state.account), "alpha": stream.alpha, "tests": stream.mark}
+    return begun | ({QUARTER: stream.quarter} if stream.quarter else {})
 
 
 def plain(account: WeightAccount) -> dict[str, Any]:

@@ -5,8 +5,9 @@ A lane's state is a plain dictionary, one entry per stream, so it can be stored 
 state, `last` -> the last closed block, `fired` -> the streams that have fired (a latch: what counts is that a block was at or over
 the threshold, not what the evidence is now).
 
-Certificates restart at each stage start, deploy and policy change. Detectors never do, with two exceptions: a stream whose test
-the policy changed (`controlplane.core.policy_switch`), and, when a person resumes a held rollout (or switches execution on again,
+Certificates restart at each stage start, deploy and policy change. Detectors never do, with three exceptions: every quarter after the
+completion has an account of its own (`controlplane.core.streams`), a stream whose test the policy changed
+(`controlplane.core.policy_switch`), and, when a person resumes a held rollout (or switches execution on again,
 for the triggers that switch it off), the streams that had fired begin again from no evidence with the weight of a restart, at the
 first block that opens behind it. Until then their blocks that had opened before are void (e = 1): their harm is what the person
 has just let go of. Giving evidence up only lowers R, so R plus the unspent weight stays a supermartingale and the error budget
@@ -30,12 +31,16 @@ from controlplane.core.model import Action, BlockCounts, TriggerReading, Verdict
 from controlplane.core.policy import Certificate, Policy, Trigger
 from controlplane.core.streams import (
     ALL,
+    BUDGETS,
+    QUARTER,
     Group,
     Stream,
+    budgets_of,
     fresh,
     granted,
     grouped,
     read,
+    renewed,
     stream_limit,
     streams_of,
     unpack,
@@ -132,13 +137,14 @@ def step_blocks(
     Raises ValueError for blocks that are not after the lane's last one, in order.
     """
     after = dict(state)
-    streams = [granted(stream, state.get(stream.key)) for stream in streams_of(policy, lane)]
     readings: list[tuple[TriggerReading, ...]] = []
     done = 0
     for part in _alike(blocks, released):
         _check_order(after, part)
         of_part = counts[done : done + len(part)]
-        readings += _step_streams(streams, after, part, of_part, released)
+        began = _begin_quarter(policy, streams_of(policy, lane), after, part[0].quarter)
+        streams = [granted(stream, after.get(stream.key)) for stream in streams_of(policy, lane)]
+        readings += _step_streams(streams, after, part, of_part, released, began)
         last = part[-1]
         after["last"] = {"start": last.start.isoformat(), "end": last.end.isoformat(), "version": last.stage_version}
         done += len(part)
@@ -150,10 +156,13 @@ def step_blocks(
 
 
 def _alike(blocks: Sequence[Block], released: LetGo) -> Iterator[list[Block]]:
-    """Blocks that can be read in one pass; one in which evidence may be given up, or that may be void, stands alone."""
+    """Blocks that can be read in one pass, of one quarter; one in which evidence may be given up, or that may be void, stands alone."""
     run: list[Block] = []
     moments = [moment for moment in (released.resumed_at, released.enabled_at) if moment is not None]
     for block in blocks:
+        if run and run[-1].quarter != block.quarter:
+            yield run
+            run = []
         if block.resumes or block.enables or any(moment > block.start for moment in moments):
             yield from ([run] if run else [])
             yield [block]
@@ -175,14 +184,28 @@ def _check_order(state: Mapping[str, Any], blocks: Sequence[Block]) -> None:
         before = block.start
 
 
+def _begin_quarter(policy: Policy, streams: Iterable[Stream], state: dict[str, Any], quarter: int) -> set[str]:
+    """Streams whose account is of an earlier quarter get that of this one; their keys. `state` is changed."""
+    if quarter > state.get(QUARTER, 0):
+        state |= {QUARTER: quarter, BUDGETS: budgets_of(policy)}
+    begun = set()
+    for stream in streams if quarter else ():
+        stored = state[stream.key] if stream.key in state else fresh(stream)
+        if stored.get(QUARTER, 0) < quarter:
+            state[stream.key] = renewed(stream, stored, quarter)
+            begun.add(stream.key)
+    return begun
+
+
 def _step_streams(
     streams: Sequence[Stream],
     state: dict[str, Any],
     blocks: Sequence[Block],
     counts: Sequence[BlockOfCounts],
     released: LetGo,
+    began: set[str],
 ) -> list[tuple[TriggerReading, ...]]:
-    """All streams over blocks that are alike; `state` is changed."""
+    """All streams over blocks that are alike; `began`: those whose quarter begins with the first of them. `state` is changed."""
     latches = set(state.get("fired", ()))
     given_up = {stream.key for stream in streams if stream.key in latches and _is_let_go_by(stream, blocks[0])}
     latches -= given_up
@@ -191,7 +214,7 @@ def _step_streams(
     let_go = np.array([s.key in latches and _is_void(s, blocks[0], released) for s in streams])
     slots: list[list[TriggerReading | None]] = [[None] * len(streams) for _ in blocks]
     for group in grouped(streams, stored):
-        _read_group(group, state, blocks, counts, let_go[group.places], given_up, slots)
+        _read_group(group, state, blocks, counts, let_go[group.places], (given_up, began), slots)
     rows = [tuple(reading for reading in row if reading is not None) for row in slots]
     state["fired"] = sorted(latches | {_key(reading) for row in rows for reading in row if reading.fired})
     return rows
@@ -203,10 +226,11 @@ def _read_group(
     blocks: Sequence[Block],
     counts: Sequence[BlockOfCounts],
     let_go: np.ndarray[Any, np.dtype[np.bool_]],
-    given_up: set[str],
+    anew: tuple[set[str], set[str]],
     slots: list[list[TriggerReading | None]],
 ) -> None:
-    """The group's readings go into their `slots`, its states into `state`."""
+    """The group's readings go into their `slots`, its states into `state`. `anew`: who gave evidence up, and whose quarter begins."""
+    given_up, began = anew
     indices = np.array([_index(block.start) for block in blocks], dtype=np.int64)
     begins = np.array([one.get("from") or 0 for one in group.stored], dtype=np.int64)
     early = indices[:, None] < begins[None, :]
@@ -214,6 +238,8 @@ def _read_group(
     found = [[of_block[stream.name, stream.segment] for stream in group.streams] for of_block in counts]
     known = np.array([[int(block.starts_stage), block.deploys + block.policies] for block in blocks], dtype=np.int64)
     events = np.repeat(known[:, None, :], len(group.streams), axis=1)
+    quarters = np.array([stream.key in began for stream in group.streams], dtype=np.int64)
+    events[0, :, 0] = np.maximum(events[0, :, 0], quarters)  # the stage that completes begins the first quarter, too
     events[0, :, 0] += [stream.key in given_up for stream in group.streams]
     after, track = read(group, indices, found, void, [block.share for block in blocks], events)
     for stream, one in zip(group.streams, unpack(group, after, int(indices[-1])), strict=True):
@@ -260,6 +286,8 @@ def _reading(
         onset=None if onset < 0 else _moment(onset),
         weight_spent=spent,
         exact=stream.exact,
+        quarter=stream.quarter,
+        owed=stream.owed,
     )
 
 

@@ -29,7 +29,7 @@ UNITS, RESPONSES = "units", "csat_response_rate"
 ALL = "all"
 LESS, MORE = "answers_less", "answers_more"
 """The segments of `response_rate`: what the treated arm does compared with the control."""
-COMPARED = (MetricKind.TWO_SAMPLE, MetricKind.RATING)
+COMPARED = (MetricKind.TWO_SAMPLE, MetricKind.RATING, MetricKind.RATE_RATIO)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,15 @@ HARMS = (
         expect=_rolled_back("timeout_collapse", 2.0),
     ),
     Incident(
+        name="costly_answers",
+        injected="one first answer in five costs thirty times as much as the others",
+        expected="the ramp is held; money is no reason to cut customers off",
+        acts=_worse(dear=0.2),
+        onset=ONSET,
+        minutes=6.0,
+        expect=Expect(state=RolloutState.HELD, decisions=(("hold", "costly_answers"),), detected_within=3.0),
+    ),
+    Incident(
         name="contact_increase",
         injected="one customer of the assistant in five comes back with the same need",
         expected="the ramp is held",

@@ -31,6 +31,7 @@ from controlplane.simulation.records import FLAG_KEY
 Record = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 SLOW_MS, QUICK_MS = 6_000.0, 700.0  # on either side of an objective of 4 s
+USUAL_USD, DEAR_USD = 0.004, 0.12
 PROMPT_SECONDS = 20.0  # until a judgement or an audit is logged
 RETURN_SECONDS = 70.0  # until a customer whose need is still open comes back
 REGULAR = "regular-"
@@ -55,6 +56,7 @@ class Behaviour:
     unhappy_answers_after: float = 60.0
     happy_answers_after: float = 60.0
     slow: float = 0.01
+    dear: float = 0.01
     timed_out: float = 0.002
     api_error: float = 0.003
     dependency_error: float = 0.003
@@ -315,10 +317,18 @@ def _interaction(talk: _Talk, arm: str, draw: Floats) -> Record:
         "intent_pred": WRONG_INTENT if wrong else talk.intent,
         "intent_true": talk.intent,
         "latency_ms": SLOW_MS if draw[7] < talk.how.slow else QUICK_MS,
+        "cost_usd": _cost(talk, draw),
         "escalated": talk.escalates,
         "error_type": None,
         "timed_out": bool(draw[8] < talk.how.timed_out),
     }
+
+
+def _cost(talk: _Talk, draw: Floats) -> float:
+    """The menu costs nothing; a dear answer of the assistant costs a multiple of the others."""
+    if talk.exposure.arm is Arm.BASELINE:
+        return 0.0
+    return DEAR_USD if draw[7] >= 1.0 - talk.how.dear else USUAL_USD
 
 
 def _call(talk: _Talk, record: str, name: str, failed: bool) -> Record:

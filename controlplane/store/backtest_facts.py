@@ -28,11 +28,12 @@ JUDGED_METRICS = ("hallucination_rate", "misclassification_rate", "misrouting_ra
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """First requests: `place` of the conversation, `time` in microseconds, `latency_ms`, `timed_out`, `failed`; -1 = unknown. All `(n,)`."""
+    """First requests: `place` of the conversation, `time` in microseconds, `latency_ms`, `cost_usd`, `timed_out`, `failed`; -1 = unknown. All `(n,)`."""
 
     place: IntArray
     time: IntArray
     latency_ms: FloatArray
+    cost_usd: FloatArray
     timed_out: IntArray
     failed: IntArray
 
@@ -163,8 +164,8 @@ def _numbers(values: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 def _requests(cursor: Any) -> Requests:
     columns = cursor.execute(load("backtest/requests")).fetchnumpy()
-    latency = _numbers(columns.pop("latency_ms"), np.float64)
-    return Requests(latency_ms=latency, **{name: _numbers(values, np.int64) for name, values in columns.items()})
+    measured = {name: _numbers(columns.pop(name), np.float64) for name in ("latency_ms", "cost_usd")}
+    return Requests(**measured, **{name: _numbers(values, np.int64) for name, values in columns.items()})
 
 
 def _calls(cursor: Any, name: str) -> Calls:

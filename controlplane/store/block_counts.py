@@ -43,7 +43,7 @@ Levels = tuple[int, int, int, int, int]
 class CountSpec:
     """What one trigger or certificate wants counted: blocks of `span_seconds`, labels final after `maturity_seconds`.
 
-    `slo_ms` belongs to `slow_share` only. `segments` are counted besides all traffic. `labels`: of evaluations, "any" or only those
+    `slo_ms` belongs to `slow_share` only, `cap_usd` to `costly_share`. `segments` are counted besides all traffic. `labels`: of evaluations, "any" or only those
     of a "person". `shadow`: the salt by which the control arm is split in two, "" for the arms themselves.
     """
 
@@ -57,6 +57,7 @@ class CountSpec:
     release: str
     labels: str = "any"
     shadow: str = ""
+    cap_usd: float | None = None
 
 
 Counted = dict[tuple[CountSpec, str], list[BlockCounts]]
@@ -164,6 +165,8 @@ def _check_spec(spec: CountSpec) -> Metric:
         raise ValueError(f"{spec.metric} can't be counted as {spec.kind.value}; the catalogue says {entry.kind.value}")
     if (spec.metric == "slow_share") != (spec.slo_ms is not None):
         raise ValueError(f"{spec.metric}: slo_ms belongs to slow_share and only there")
+    if (spec.metric == "costly_share") != (spec.cap_usd is not None):
+        raise ValueError(f"{spec.metric}: cap_usd belongs to costly_share and only there")
     if spec.span_seconds <= 0 or spec.maturity_seconds < 0:
         raise ValueError(f"{spec.metric}: a block of {spec.span_seconds} s with maturity {spec.maturity_seconds} s")
     if spec.labels not in ("any", "person"):
@@ -244,6 +247,7 @@ def _conversations(streams: Numbered, window: _Window) -> dict[str, object]:
 def _requests(streams: Numbered, window: _Window) -> dict[str, object]:
     bounds = {
         "slo_ms": [stream.spec.slo_ms for _, stream in streams],
+        "cap_usd": [stream.spec.cap_usd for _, stream in streams],
         "unit_since": window.start - FIRST_REQUEST_WITHIN,
     }
     return _base(streams, window) | bounds

@@ -26,6 +26,7 @@ from controlplane.store.state_append import (
     append_ledger,
     append_message,
     append_stage,
+    put_facts_head,
     swap_rollout,
     upsert_incident,
     upsert_lane,
@@ -35,6 +36,7 @@ from controlplane.store.state_evaluation import EvaluationReader, EvaluationWrit
 from controlplane.store.state_governance import GovernanceReader, GovernanceWriter
 from controlplane.store.state_migrations import migrate
 from controlplane.store.state_rows import (
+    CHANGES,
     AuditEntry,
     Commit,
     IncidentRow,
@@ -121,12 +123,23 @@ class StateReader(EvaluationReader, GovernanceReader):
         return {row.release_hash: row.release for row in self._rows(select(t.releases))}
 
     def approvals(self, rollout: Rollout) -> list[str]:
-        """Names of those who approved leaving the current stage of exactly this release."""
+        """Names of those who approved leaving the current stage of exactly this release.
+
+        Who approved before the newest deploy or change of policy approved something else and is not counted.
+        """
         c = t.approvals.c
         statement = select(c.approver).where(
-            c.rollout_id == rollout.rollout_id, c.stage == rollout.stage, c.release_hash == rollout.release_hash
+            c.rollout_id == rollout.rollout_id,
+            c.stage == rollout.stage,
+            c.release_hash == rollout.release_hash,
+            c.approved_at >= to_text(self.changed_at(rollout)),
         )
         return sorted({str(row.approver) for row in self._rows(statement)})
+
+    def changed_at(self, rollout: Rollout) -> datetime:
+        """Since when the stage is what it is: its start, or the newest deploy or change of policy since."""
+        changes = [row.started_at for row in self.stages(rollout.rollout_id) if row.event in CHANGES]
+        return max([rollout.stage_started_at, *changes])
 
     def outbox_due(self, now: datetime) -> list[OutboxItem]:
         """Messages not yet delivered whose next attempt is due, oldest first."""
@@ -250,6 +263,8 @@ class StateWriter(StateReader, EvaluationWriter, GovernanceWriter):
                 upsert_incident(connection, change.incident)
             for found in change.containments:
                 append_containment(connection, found)
+            if change.facts_head is not None:
+                put_facts_head(connection, change.facts_head)
             for message in change.messages:
                 append_message(connection, message, now)
 
@@ -274,25 +289,25 @@ class StateWriter(StateReader, EvaluationWriter, GovernanceWriter):
                 connection.execute(insert(t.releases).values(**row, author=author, registered_at=to_text(now)))
 
     def approve(self, rollout: Rollout, approver: str, note: str, now: datetime) -> None:
-        """Record that a person approves leaving the current stage; repeated approvals by one person count once."""
+        """Record that a person approves leaving the current stage; repeated approvals by one person count once.
+
+        An approval from before a deploy or a change of policy is renewed; the audit log keeps both.
+        """
+        c = t.approvals.c
         key = f"{rollout.rollout_id}/{rollout.stage}/{rollout.release_hash}/{approver}"
+        since = to_text(self.changed_at(rollout))
         row = {"approval_id": key, "rollout_id": rollout.rollout_id, "phase": rollout.phase, "stage": rollout.stage}
+        more = {"release_hash": rollout.release_hash, "approver": approver, "note": note, "approved_at": to_text(now)}
         with self._transaction() as connection:
-            if (
-                connection.execute(select(t.approvals.c.approver).where(t.approvals.c.approval_id == key)).first()
-                is None
-            ):
-                more = {
-                    "release_hash": rollout.release_hash,
-                    "approver": approver,
-                    "note": note,
-                    "approved_at": to_text(now),
-                }
+            before = connection.execute(select(c.approved_at).where(c.approval_id == key)).first()
+            if before is not None and before.approved_at >= since:
+                return
+            if before is None:
                 connection.execute(insert(t.approvals).values(**row, **more))
-                entry = AuditEntry(
-                    approver, "approve", rollout.rollout_id, note or "approved", {"stage": rollout.stage}
-                )
-                append_audit(connection, entry, rollout.policy_hash, now)
+            else:
+                connection.execute(update(t.approvals).where(c.approval_id == key).values(**more))
+            entry = AuditEntry(approver, "approve", rollout.rollout_id, note or "approved", {"stage": rollout.stage})
+            append_audit(connection, entry, rollout.policy_hash, now)
 
     def record_sending(self, outbox_id: str, receiver: str, now: datetime) -> None:
         """Before a message is sent: from here on a crash makes the next attempt look it up first."""

@@ -18,6 +18,7 @@ from controlplane.store import state_tables as t
 from controlplane.store.state_rows import (
     AuditEntry,
     Containment,
+    FactsHead,
     IncidentRow,
     LaneState,
     LedgerEntry,
@@ -130,6 +131,12 @@ def append_message(connection: Connection, message: NewMessage, now: datetime) -
     more = {"payload": canonical(message.payload), "status": "pending", "attempts": 0}
     times = {"created_at": to_text(now), "next_attempt_at": to_text(now)}
     connection.execute(insert(t.outbox).values(**row, **more, **times))
+
+
+def put_facts_head(connection: Connection, found: FactsHead) -> None:
+    values = {"batch_id": found.batch_id, "identity": found.identity, "recorded_at": to_text(found.recorded_at)}
+    if connection.execute(update(t.facts_head).values(**values)).rowcount == 0:
+        connection.execute(insert(t.facts_head).values(id=1, **values))
 
 
 def upsert_incident(connection: Connection, incident: IncidentRow) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, insert, select
 from controlplane.core.overrides import Override
 from controlplane.store import state_tables as t
 from controlplane.store.state_append import LostRace, append_audit
-from controlplane.store.state_rows import AuditEntry, Containment, from_text, to_text
+from controlplane.store.state_rows import AuditEntry, Containment, FactsHead, from_text, to_text
 
 ADDED, ENDED = "added", "ended"
 LEDGER_TAIL = 64  # rows: more than there are lanes, so that the newest block of each is among them
@@ -76,6 +76,11 @@ class GovernanceReader(ABC):
         """The newest ingest batch that any of the last closed blocks was judged with; 0 while none is closed."""
         rows = self._rows(select(t.ledger.c.last_batch).order_by(t.ledger.c.seq.desc()).limit(LEDGER_TAIL))
         return max((int(row.last_batch) for row in rows), default=0)
+
+    def facts_head(self) -> FactsHead | None:
+        """The newest ingest batch that blocks were judged with, with what it was; None while none was recorded."""
+        rows = self._rows(select(t.facts_head))
+        return FactsHead(rows[0].batch_id, rows[0].identity, from_text(rows[0].recorded_at)) if rows else None
 
     def fired_rows(self, rollout_id: str) -> list[dict[str, Any]]:
         """Ledger rows of a rollout in which a stream fired, newest first, with counts and readings as plain values."""

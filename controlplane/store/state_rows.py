@@ -27,6 +27,10 @@ def from_text(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
+CHANGES = frozenset({"deploy", "policy"})
+"""Events of the history that change what is served or how it is judged: certificates and approvals begin again."""
+
+
 def optional_time(text: object) -> datetime | None:
     """`from_text` for a column that may be NULL."""
     return None if text is None else from_text(str(text))
@@ -132,6 +136,15 @@ class Containment:
 
 
 @dataclass(frozen=True, slots=True)
+class FactsHead:
+    """The newest ingest batch that blocks were judged with, and what it was (`sql/decisions/facts_head.sql`)."""
+
+    batch_id: int
+    identity: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Everything that one decision writes, in one transaction.
 
@@ -148,6 +161,7 @@ class Commit:
     messages: Sequence[NewMessage] = ()
     incident: IncidentRow | None = None
     containments: Sequence[Containment] = ()
+    facts_head: FactsHead | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,15 @@ artefacts = Table(
     Column("summary", Text, nullable=False),
 )
 
+facts_head = Table(
+    "facts_head",  # one row: the newest ingest batch that blocks were judged with, so that restored facts are noticed
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("batch_id", Integer, nullable=False),
+    Column("identity", Text, nullable=False),  # file, offsets and records: numbers alone are used again after a restore
+    Column("recorded_at", String, nullable=False),
+)
+
 dataset_versions = Table(
     "dataset_versions",  # evaluation data sets: a name moves from version to version; the rows lie in the workspace under their hash
     metadata,

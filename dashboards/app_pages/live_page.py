@@ -244,6 +244,8 @@ def _trigger_note(now: View, row: dict[str, object]) -> str:
     metric = METRICS.get(found.metric)
     if found.kind is MetricKind.RATING:
         limit = f"drop of more than {found.limit:g} points"
+    elif found.kind is MetricKind.RATE_RATIO:
+        limit = f"more than {found.limit:g} times the {now.baseline}"
     elif found.kind is MetricKind.TWO_SAMPLE:
         limit = f"more than {100 * found.limit:g} points above the {now.baseline}"
     else:

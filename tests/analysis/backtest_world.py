@@ -119,6 +119,7 @@ def history(blocks=384, per_block=100, seed=1, escalation=0.1, slow=0.02, timeou
             place=np.arange(n),
             time=started + 1,
             latency_ms=np.where(rng.random(n) < slow, 6_000.0, rng.uniform(300.0, 3_900.0, n)),
+            cost_usd=np.full(n, 0.01),
             timed_out=(rng.random(n) < timeouts).astype(np.int64),
             failed=np.zeros(n, dtype=np.int64),
         ),

@@ -267,3 +267,12 @@ def test_a_compared_latency_trigger_and_one_that_only_pages():
     assert all(row["rollback_minutes"] is None for row in found["harms"])
     assert next(row for row in found["harms"] if row["name"] == "latency x2, mid-stage")["found"] > 0.9
     assert all(rival["false_rollback"] == 0.0 for rival in found["rivals"].values())
+
+
+def test_a_rate_ratio_is_backtested_as_what_it_is():
+    """Escalations at most 1.5 times the control's: harmless replays are quiet, twice as many are found; rivals take it as a difference."""
+    ratio = replace(POLICY.triggers[1], kind=MetricKind.RATE_RATIO, limit=1.5)
+    found = backtest(replace(POLICY, triggers=(replace(ratio, weight=1.0),)), MADE, Request(replays=100))
+    assert found["false_rollback"]["counted_streams"] == 1
+    assert found["false_rollback"]["count"] <= 5
+    assert any(row["name"].startswith("escalation rate x") and row["found"] > 0.9 for row in found["harms"])

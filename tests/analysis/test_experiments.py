@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, ttest_ind_from_stats
 
 from controlplane.analysis.experiments import (
+    RATE_BETS,
     Comparison,
     brownian_boundary,
     event_evidence,
@@ -15,6 +16,7 @@ from controlplane.analysis.experiments import (
     sample_ratio,
     split_changed,
 )
+from controlplane.core.evidence.forms import count_ratio_log_e
 
 
 def comparison(n_c, n_t, mean_c, mean_t, variance_c=None, variance_t=None, **more):
@@ -80,17 +82,62 @@ def test_events_that_come_late_never_fool_the_exact_test(looks):
     for _ in range(runs):
         chances = rng.uniform(0.01, 0.3, looks)
         (n_c, x_c), (n_t, x_t) = delayed(rng, looks, 300, chances), delayed(rng, looks, 100, chances)
-        wrong += replay(comparison(n_c, n_t, x_c / n_c, x_t / n_t), alpha, 5000).exact is not None
+        found = replay(comparison(n_c, n_t, x_c / n_c, x_t / n_t, shares=(0.25,), shares_known=True), alpha, 5000)
+        assert not found.declined
+        wrong += found.exact is not None
     assert wrong <= binom.isf(1e-4, runs, alpha)
+
+
+def test_customers_who_act_at_once_or_never_fool_a_test_on_who_still_waits():
+    """Those who never act pile up unequally by chance, so the share of who waits is not the share of who acts: here the test on the units at risk
+    is wrong more often than it says, and the one on the configured share is not."""
+    rng, runs, looks, new, alpha = np.random.default_rng(9), 1500, 60, 500, 0.05
+    n_t = rng.binomial(new, 0.5, (looks, runs))
+    n_c = new - n_t
+    x_t, x_c = rng.binomial(n_t, 0.7), rng.binomial(n_c, 0.7)
+
+    def crossed(treated_share):
+        found = np.zeros(runs, dtype=bool)
+        for events, others, share in ((x_t, x_c, treated_share), (x_c, x_t, 1 - treated_share)):
+            log_e = np.cumsum(count_ratio_log_e(events, others, share, RATE_BETS), axis=0)
+            found |= (np.logaddexp.reduce(log_e, axis=-1) - np.log(len(RATE_BETS)) >= np.log(2 / alpha)).any(axis=0)
+        return int(found.sum())
+
+    waiting_t, waiting_c = (np.cumsum(n - x, axis=0) - (n - x) for n, x in ((n_t, x_t), (n_c, x_c)))
+    at_risk = (n_t + waiting_t) / (new + waiting_t + waiting_c)
+    assert crossed(at_risk) > binom.isf(1e-4, runs, alpha)
+    assert crossed(np.full((looks, runs), 0.5)) <= binom.isf(1e-4, runs, alpha)
+    one = event_evidence(np.cumsum(x_c, axis=0)[:, 0], np.cumsum(x_t, axis=0)[:, 0], 0.5)
+    products = np.cumsum(count_ratio_log_e(x_t[:, 0], x_c[:, 0], np.full(looks, 0.5), RATE_BETS), axis=0)
+    assert one[0] == pytest.approx(np.logaddexp.reduce(products, axis=-1) - np.log(len(RATE_BETS)))
+
+
+def test_a_share_that_nobody_told_or_that_the_units_refute_is_declined():
+    n = np.arange(1.0, 11) * 1e5
+    rates = np.full(10, 0.1)
+    assert (
+        replay(comparison(n, n / 9, rates, rates), 0.05, 5000).declined
+        == "the configured share of the traffic is not in the file"
+    )
+    told = comparison(n, n / 9, rates, 1.2 * rates, shares=(0.1,), shares_known=True)
+    assert replay(told, 0.05, 5000).exact.side == 1
+    # a broken split makes events look different that are not
+    broken = comparison(n, 0.97 * n, rates, rates)
+    assert replay(broken, 0.05, 5000).declined == "the units are not split as configured"
+    # thirds in whole percentages: the units leave one of the shares standing, and the events are judged by that one
+    thirds = comparison(n, n * 33 / 34, rates, rates, shares=(33 / 67, 0.5, 34 / 67))
+    found = replay(thirds, 0.05, 5000)
+    assert (found.declined, found.exact) == ("", None)
+    higher = comparison(n, n * 33 / 34, rates, 1.05 * rates, shares=(33 / 67, 0.5, 34 / 67))
+    assert replay(higher, 0.05, 5000).exact.side == 1
 
 
 def test_evidence_is_worth_at_most_its_stake():
     rng = np.random.default_rng(3)
     final = []
     for _ in range(1500):
-        n = np.cumsum(np.full(5, 40.0))
         x_c, x_t = (np.cumsum(rng.binomial(40, 0.2, 5)) for _ in range(2))
-        final.append(np.exp(event_evidence(n, x_c, n, x_t)[:, -1]))
+        final.append(np.exp(event_evidence(x_c, x_t, 0.5)[:, -1]))
     mean, error = np.mean(final, axis=0), np.std(final, axis=0) / np.sqrt(1500)
     assert np.all(mean <= 1 + 4 * error)
 

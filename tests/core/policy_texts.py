@@ -169,6 +169,7 @@ def line_of(text: str, mark: str) -> int:
 _KINDS = {
     "two_sample": (("escalation_rate", "contact_rate", "timeout_rate"), st.sampled_from([0.005, 0.02, 0.05, 0.2])),
     "rating": (("csat",), st.sampled_from([0.1, 0.3, 1.0])),
+    "rate_ratio": (("escalation_rate", "misrouting_rate", "timeout_rate"), st.sampled_from([1.0, 1.5, 3.0])),
     "one_sample": (
         ("hallucination_rate", "misrouting_rate", "api_error_rate", "timeout_rate"),
         st.sampled_from([0.0005, 0.01, 0.05, 0.3, 0.7]),

@@ -15,7 +15,7 @@ from controlplane.store.queries import load, sql_root
 PROMISED = {
     "csat", "csat_response_rate", "contact_rate", "escalation_rate", "misclassification_rate", "hallucination_rate", "latency_p50", "latency_p95",
     "slow_share", "api_error_rate", "dependency_failure_rate", "timeout_rate", "tokens_per_request", "cost_per_1k_tokens", "cost_per_resolved",
-    "traffic_volume", "model_usage", "safety_incidents", "misrouting_rate", "resolution_time", "resolution_rate",
+    "traffic_volume", "costly_share", "model_usage", "safety_incidents", "misrouting_rate", "resolution_time", "resolution_rate",
 }  # fmt: skip
 
 
@@ -42,7 +42,9 @@ def test_an_entry_is_complete_and_its_query_exists(entry):
 
 def test_only_the_assistants_own_numbers_are_not_comparable():
     alone = {name for name, entry in METRICS.items() if entry.decides and not entry.comparable}
-    assert alone == {"hallucination_rate", "api_error_rate"}, "the menu generates no answer and calls no model"
+    assert alone == {"hallucination_rate", "api_error_rate", "costly_share"}, (
+        "the menu generates no answer and calls no model"
+    )
     assert all(METRICS[name].kind is MetricKind.ONE_SAMPLE for name in alone)
 
 

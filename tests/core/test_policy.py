@@ -119,7 +119,7 @@ MISTAKES = [
     ("shares = [0.05, 0.2]", 'shares = ["5 %"]', "phases.1.shares", "not a tuple"),
     ("shares = [0.05, 0.2]", "shares = 0.05", "phases.1.shares", "not a tuple"),
     ("shares = [1.0]", "shares = [true]", "phases.0.shares", "not a tuple"),
-    ('kind = "rating"', 'kind = "ratings"', "triggers.0.kind", "one of two_sample, rating, one_sample"),
+    ('kind = "rating"', 'kind = "ratings"', "triggers.0.kind", "one of two_sample, rating, rate_ratio, one_sample"),
     ('action = "rollback"', 'action = "roll_back"', "triggers.0.action", "one of page, hold, disable_execution, roll"),
     ('name = "small"', "name = 7", "name", "not a text"),
     ('owner = "ann"', 'owner = ""', "owner", "is missing"),
@@ -170,6 +170,7 @@ MISTAKES = [
     # triggers
     ('name = "slow"', 'name = "csat_drop"', "triggers.1.name", "stands twice"),
     ('name = "slow"', 'name = "escalation"', "certificates.0.name", "stands twice"),
+    ("slo_ms = 4000", "slo_ms = 4000\ncap_usd = 0.1", "triggers.1.cap_usd", "belongs to the metric costly_share"),
     ("slo_ms = 4000\n", "", "triggers.1.slo_ms", "belongs to the metric slow_share"),
     ("limit = 0.2\n", "limit = 0.2\nslo_ms = 4000.0\n", "triggers.0.slo_ms", "belongs to the metric slow_share"),
     ('kind = "two_sample"', 'kind = "one_sample"', "certificates.0.margin", "compares two arms"),

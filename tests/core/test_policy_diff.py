@@ -158,6 +158,7 @@ def test_every_key_of_a_trigger_restarts_it_exactly_when_the_engine_does() -> No
         "block_seconds": 120,
         "maturity_minutes": 6.0,
         "slo_ms": 4100.0,
+        "cap_usd": 0.1,
         "icc": 0.02,
     }
     values |= {

@@ -200,7 +200,7 @@ def test_the_judges_flag_rate_at_the_limit(sensitivity: float, specificity: floa
 def test_the_kinds_of_a_metric_are_those_that_the_linter_lets_pass() -> None:
     assert allowed_kinds("csat") == (MetricKind.RATING,)
     assert allowed_kinds("hallucination_rate") == (MetricKind.ONE_SAMPLE,)
-    assert allowed_kinds("escalation_rate") == (MetricKind.TWO_SAMPLE, MetricKind.ONE_SAMPLE)
+    assert allowed_kinds("escalation_rate") == (MetricKind.TWO_SAMPLE, MetricKind.RATE_RATIO, MetricKind.ONE_SAMPLE)
     assert allowed_kinds("resolution_rate") == ()  # better when higher
     assert not any(allowed_kinds(item.name) for item in METRICS.values() if not item.decides)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from math import log
+from math import exp, log
 from typing import Any
 
 import pytest
@@ -28,7 +28,11 @@ from controlplane.core.policy_switch import (
     is_under,
     replanned,
     switch,
+    unaffordable,
     under,
+)
+from controlplane.core.policy_switch import (
+    promised as bound,
 )
 from controlplane.core.streams import streams_of
 from controlplane.core.triggers import BEFORE_POLICY, latched, step_lane
@@ -103,11 +107,29 @@ def stream(states: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def promised(states: Mapping[str, Any], pool: str = TRIGGERS) -> float:
-    """The sum of alpha over running streams, plus what those that have gone had risked."""
+    """What running streams owe and may risk, plus what those that have gone had risked."""
     mine = [state for lane, state in states.items() if lane.startswith(CHECKS) == (pool == CHECKS)]
-    running = sum(one["alpha"] for state in mine for key, one in state.items() if key.startswith("trigger:"))
+    streams = [one for state in mine for key, one in state.items() if key.startswith("trigger:")]
     gone = [row for state in states.values() for row in state.get(RETIRED, ())]
-    return running + sum(row["alpha"] * row["spent"] for row in gone if row["pool"] == pool)
+    return sum(one["alpha"] + one.get("owed", 0) for one in streams) + sum(
+        row["risked"] for row in gone if row["pool"] == pool
+    )
+
+
+def risked_by(readings: list[TriggerReading], before: Mapping[str, Any]) -> float:
+    """Alpha x weight, block by block, as the readings show it: counted without the engine's own books. Checks have none here."""
+    spent = {
+        key: one["account"]["spent"]
+        for state in before.values()
+        for key, one in state.items()
+        if key.startswith("trigger:")
+    }
+    total = 0.0
+    for reading in readings:
+        key = f"trigger:{reading.trigger}|{reading.segment}"
+        total += exp(-reading.log_threshold) * (reading.weight_spent - spent.get(key, 0.0))
+        spent[key] = reading.weight_spent
+    return total
 
 
 def at(number: int) -> datetime:
@@ -209,17 +231,26 @@ POLICIES = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(found=st.lists(POLICIES, min_size=2, max_size=5), spans=st.lists(st.integers(0, 3), min_size=5, max_size=5))
 def test_no_sequence_of_policies_breaks_the_smallest_promise(found: list[Policy], spans: list[int]) -> None:
-    """After every change: the budget holds, no alpha has risen, no weight has come back, no account is overdrawn."""
-    states, number = lived(found[0], {}, 0, 1)[0], 1
-    smallest = found[0].budget.false_rollback
+    """After every change: the budget holds, no alpha has risen, no weight has come back, no account is overdrawn.
+
+    And what was risked on the way, alpha x weight in every block as the readings show it, never passes what is promised on record.
+    """
+    states, readings = lived(found[0], {}, 0, 1)
+    number, smallest = 1, found[0].budget.false_rollback
+    risked = risked_by(readings, {})
     for new, span in zip(found[1:], spans, strict=False):
         before = states
+        refused = unaffordable(before, new)
         states = before if new.hash == found[0].hash and is_under(before, new) else switch(before, new, at(number))
         smallest = min(smallest, new.budget.false_rollback)
-        spent = sum(
-            r["alpha"] * r["spent"] for s in states.values() for r in s.get(RETIRED, ()) if r["pool"] == TRIGGERS
-        )
-        assert promised(states) <= max(smallest, spent) * (1 + 1e-6)
+        on_record = {state[BUDGETS][TRIGGERS] for state in states.values()}
+        assert len(on_record) == 1
+        assert promised(states) <= min(on_record) * (1 + 1e-9)
+        if refused is None:
+            assert min(on_record) <= smallest * (1 + 1e-6), (
+                "what is promised is restated only where a change should be refused"
+            )
+        smallest = max(smallest, *on_record)
         assert promised(states, CHECKS) <= 0.01 * (1 + 1e-6)
         wanted = {s.key: s for lane in all_lanes(new) for s in streams_of(new, lane)}
         assert {key for state in states.values() for key in state if key.startswith("trigger:")} == set(wanted)
@@ -229,7 +260,73 @@ def test_no_sequence_of_policies_breaks_the_smallest_promise(found: list[Policy]
             if old:
                 assert one["alpha"] <= old[0].get("alpha", 1)
                 assert 1 >= one["account"]["spent"] >= old[0]["account"]["spent"] - 1e-12
-        states, number = lived(new, states, number, number + span, policies=1)[0], number + span
+        begun_with = states
+        states, readings = lived(new, states, number, number + span, policies=1)
+        risked, number = risked + risked_by(readings, begun_with), number + span
+        assert risked <= min(on_record) * (1 + 1e-6)
+
+
+def late_in_life(found: Policy, spent: float) -> dict[str, Any]:
+    """States whose streams have drawn blocks worth `spent` of their weight."""
+    states = lived(found, {}, 0, 1)[0]
+    for state in states.values():
+        for key, one in state.items():
+            if key.startswith("trigger:"):
+                blocks = int(2 * spent * one["account"]["horizon"])
+                account = WeightAccount(WeightPlan(horizon_blocks=one["account"]["horizon"]), 1, 0, blocks)
+                one["account"] |= {"starts": 1, "blocks": blocks, "spent": account.spent}
+    return states
+
+
+def test_a_policy_that_promises_less_than_was_risked_already_is_refused_and_else_restated() -> None:
+    old = policy({"a": 0.05, "b": 0.02}, budget=0.05, segments='"x"')
+    states = late_in_life(old, 0.3)
+    new = policy({"a": 0.05, "b": 0.02}, budget=0.001, segments='"x"')
+    said = unaffordable(states, new)
+    assert said is not None
+    assert "budget.false_rollback" in said
+    assert "0.001" in said
+    forced = switch(states, new, at(5))
+    assert all(state[BUDGETS][TRIGGERS] > 0.01 for state in forced.values()), "the record says what is kept instead"
+    assert promised(forced) == pytest.approx(forced["60s+0s"][BUDGETS][TRIGGERS], rel=1e-6)
+    assert bound(forced.values(), new) == forced["60s+0s"][BUDGETS][TRIGGERS]
+    assert unaffordable(lived(old, {}, 0, 1)[0], policy({"a": 0.05, "b": 0.02}, budget=0.04, segments='"x"')) is None
+
+
+def test_a_stream_to_which_nothing_is_left_is_refused() -> None:
+    """Two triggers have used nearly all; others in their place could hardly ever fire."""
+    old = policy({"a": 0.05, "b": 0.02}, segments='"x"')
+    states = late_in_life(old, 0.4999)
+    for state in states.values():
+        for key, one in state.items():
+            if key.startswith("trigger:"):
+                one["account"] |= {"starts": 40, "deploys": 40}
+                plan = WeightPlan(horizon_blocks=one["account"]["horizon"])
+                one["account"]["spent"] = WeightAccount(plan, 40, 40, one["account"]["blocks"]).spent
+    said = unaffordable(states, policy({"c": 0.3, "d": 0.02}, segments='"x"'))
+    assert said is not None
+    assert "stream c (all)" in said
+    assert (
+        unaffordable(states, policy({"a": 0.05, "b": 0.02}, segments='"x"', more="[validity]\naa_shadow = false\n"))
+        is None
+    )
+
+
+def test_what_was_risked_at_a_higher_alpha_stays_owed() -> None:
+    """A trigger that lost its weight in favour of another has risked the old alpha so far: the promise of its alarm says so."""
+    old, new = policy({"a": 0.05}, segments='"x"'), policy({"a": 0.05, "d": 0.05}, segments='"x"')
+    states = late_in_life(old, 0.4)
+    before = stream(states, "trigger:a|all")
+    switched = switch(states, new, at(5))
+    after = stream(switched, "trigger:a|all")
+    assert after["alpha"] < before["alpha"]
+    fall = before["alpha"] - after["alpha"]
+    assert after["owed"] == pytest.approx(fall * before["account"]["spent"])
+    _, readings = lived(new, switched, 5, 6, policies=1)
+    said = next(r for r in readings if (r.trigger, r.segment) == ("a", "all"))
+    assert said.owed == pytest.approx(after["owed"])
+    freed = fall * (1 - before["account"]["spent"])  # of this segment; the other one frees as much
+    assert stream(switched, "trigger:d|all")["alpha"] == pytest.approx(freed, rel=1e-3)
 
 
 @given(

@@ -45,7 +45,8 @@ POLICY = parse(
     + trigger("contact", "contact_rate", "two_sample", 0.02, 0.1, "page", "icc = 0.05\n")
     + trigger("csat", "csat", "rating", 0.2, 0.2, "rollback")
     + trigger("rated", "csat", "rating", 0.3, 0.1, "hold", "icc = 0.02\nby_segment = false\n")
-    + trigger("errors", "api_error_rate", "one_sample", 0.05, 0.2, "disable_execution")
+    + trigger("errors", "api_error_rate", "one_sample", 0.05, 0.1, "disable_execution")
+    + trigger("twice", "misrouting_rate", "rate_ratio", 1.5, 0.1, "rollback")
     + trigger("made_up", "hallucination_rate", "one_sample", 0.05, 0.1, "hold")
 )
 (LANE,) = lanes(POLICY)
@@ -199,7 +200,7 @@ def test_effective_counts_are_timid_and_say_that_they_are_approximate() -> None:
 def test_metrics_of_dependent_units_are_approximate() -> None:
     exact = {stream.name: stream.exact for stream in streams_of(POLICY, LANE)}
     assert exact == {
-        "escalation": True, "contact": False, "csat": True, "rated": False, "errors": False, "made_up": False,
+        "escalation": True, "contact": False, "csat": True, "rated": False, "errors": False, "twice": False, "made_up": False,
     }  # fmt: skip
 
 

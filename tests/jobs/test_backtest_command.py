@@ -115,6 +115,12 @@ def test_a_policy_that_breaks_its_promise_ends_with_1_and_starts_no_release_but_
         assert why is not None
         assert "failed: 40 of 200" in why
         assert "--override-backtest REASON" in why
+    monkeypatch.undo()
+    assert cli.json("policy", "backtest", four, "--replays", "100", "--seed", "8")["ok"]
+    with closing(StateWriter(f"sqlite:///{cli.home / 'state.sqlite'}")) as state:
+        why = missing_backtest(state, parse(four.read_text(), "p")) or ""
+        assert "failed: 40 of 200" in why, "no seed is tried until it passes"
+        assert "1 others passed, which does not undo it" in why
         other = parse(four.read_text().replace('name = "four"', 'name = "five"'), "p")
         assert missing_backtest(state, other) is None, "another text is another policy"
     start = ("release", "start", "v1", "--artefact", "model=m", "--actor", "ana", "--author", "ben", "--policy", four)

@@ -108,6 +108,29 @@ def test_two_control_processes_never_write_one_workspace(started: Cli, monkeypat
     other.close()
 
 
+# approvals
+
+
+def test_two_people_approve_and_a_deploy_between_them_begins_anew(cli: Cli, tmp_path: Path) -> None:
+    policy = tmp_path / "two.toml"
+    policy.write_text(OPEN_POLICY.replace("approvals = 1", "approvals = 2"))
+    cli.start(policy=policy)
+    first = cli.refused("promote", *PERSON, code=1)
+    assert "approvals: cleo, needs 2" in first
+    assert "The approval of cleo is recorded" in first
+    again = cli.refused("promote", "--actor", " Cleo", "--reason", "once more", code=1)
+    assert "approvals: Cleo, needs 2" in again, "one person is one approval, however the name is written"
+    author = cli.refused("promote", "--actor", "Ben", "--reason", "mine", code=1)  # the release's author is ben
+    assert "approvals: Cleo, needs 2" in author
+    assert "is recorded" not in author
+    cli("deploy", "new knowledge base", "--actor", "cleo")
+    assert "approvals: eva, needs 2" in cli.refused("promote", "--actor", "eva", "--reason", "looks good", code=1)
+    assert cli.json("promote", *PERSON)["version"] == 3
+    events = [row["event"] for row in cli.json("audit", "log")["rows"]]
+    assert events.count("approve") == 4, "cleo before and after the deploy, Cleo, eva"
+    assert cli.json("audit", "verify")["ok"] is True
+
+
 # overrides, containments, execution
 
 

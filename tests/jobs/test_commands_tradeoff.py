@@ -7,18 +7,23 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controlplane.analysis.tradeoff import TABLE, Cost, Course, Latency, Satisfaction
+from controlplane.core.policy import parse
+from jobs.facts_query import facts_query
+from jobs.tradeoff_command import Assumptions, question
 from jobs.tradeoff_record import Asked, assume, tradeoff
 from tests.jobs.command_line import Cli
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 UNTIL = START + timedelta(hours=31)  # a day behind the last conversation: every rating is mature
 TREATED, CONTROL = 80, 420
+DEFAULT = Path(__file__).parents[2] / "controlplane" / "policies" / "default.toml"
 TARGET = 0.02
 RATINGS = {Satisfaction.UPLIFT: 5, Satisfaction.NOT_CERTIFIED: None, Satisfaction.DROP: 1, Satisfaction.UNKNOWN: None}
 MILLISECONDS = {Latency.WITHIN: 500.0, Latency.BEYOND: 60_000.0, Latency.UNKNOWN: None}
@@ -196,6 +201,7 @@ def test_a_recorded_trade_off_is_made_again(cli: Cli, tmp_path: Path) -> None:
     assert (row["event"], row["actor"], row["subject"]) == ("tradeoff_recorded", "ana", found["id"])
     assert found["inputs_hash"] in json.dumps(row)
     assert cli.json("audit", "verify")["ok"] is True
+    assert "recorded already" in cli.refused(*asked(BEST), "--record", "--actor", "ana", code=1)  # some time later
 
 
 def test_what_changed_since_is_named(cli: Cli, tmp_path: Path) -> None:
@@ -228,6 +234,37 @@ def test_wrong_use_is_told(cli: Cli) -> None:
     assert "--actor" in cli.refused("tradeoff", "--record", code=2)
     order = ("--since", UNTIL.isoformat(), "--until", START.isoformat())
     assert "not after its begin" in cli.refused("tradeoff", *order, code=2)
+    assert "lies in the future" in cli.refused("tradeoff", "--until", "9999-12-31", code=2)
+    assert "there is no folder" in cli.refused("tradeoff", "--out", "no/such/folder/r.html", code=2)
+
+
+def test_hours_without_a_record_are_not_logged_hours(cli: Cli) -> None:
+    """A window that begins before the traffic and ends long after it says as much of its volume as one that fits."""
+    times = ["--since", (START - timedelta(days=900)).isoformat(), "--until", UNTIL.isoformat()]
+    wide = cli.json("tradeoff", "--release", label(BEST), *times)
+    fits = cli.json("tradeoff", "--release", label(BEST))
+    for name in ("hours_logged", "tokens_day", "api_usd_day"):
+        assert wide["hardware"]["numbers"][name] == pytest.approx(fits["hardware"]["numbers"][name], rel=1e-3)
+    assert 5 < wide["hardware"]["numbers"]["hours_logged"] < 8
+
+
+def test_a_look_later_has_the_same_blocks_and_more(cli: Cli) -> None:
+    """Evidence may be looked at as often as one likes only if the blocks of one look are those of the next."""
+    looks = []
+    for minutes in (25 * 60, 25 * 60 + 7, 27 * 60 + 1, 31 * 60):
+        until = START + timedelta(minutes=minutes)
+        found = question(parse(DEFAULT.read_text()), START, until, "", label(BEST), Assumptions())
+        names = {"rollout": "", "release": label(BEST), "since": START, "until": until}
+        more = {"span": found.span_seconds, "maturity": found.csat_maturity}
+        looks.append(facts_query(str(cli.home), "tradeoff/csat_blocks", names | more))
+    for earlier, later in pairwise(looks):
+        assert later[: len(earlier)] == earlier
+    assert len(looks[0]) < len(looks[-1])
+    spans = {
+        question(parse(DEFAULT.read_text()), START, START + timedelta(days=days), "", "", Assumptions()).span_seconds
+        for days in range(1, 1000, 7)
+    }
+    assert all(longer == 2 * shorter for shorter, longer in pairwise(sorted(spans)))
 
 
 def test_words_for_people(cli: Cli) -> None:

@@ -117,7 +117,7 @@ def test_dates_amounts_and_missing_variances(tmp_path):
         (lambda f: f.with_columns(n=-pl.col("n")), "row 1: n is missing or negative"),
         (lambda f: f.with_columns(n=pl.lit("many")), "column n holds String; it must hold numbers"),
         (lambda f: f.with_columns(look=pl.lit("soon")), "column look holds String; it must hold numbers or dates"),
-        (lambda f: pl.concat([f, f]), "the same arm and look is there twice"),
+        (lambda f: pl.concat([f, f.with_columns(x=pl.col("x") * 0)]), "the same arm and look is there twice"),
         (lambda f: f.filter(pl.col("variant") != "control"), "has no control"),
         (lambda f: f.with_columns(share=0.0), "they must be above 0"),
         (lambda f: f.head(0), "has no row"),
@@ -143,6 +143,12 @@ def test_other_bad_input(tmp_path, looks_csv):
     assert "unknown ending .xlsx" in run(tmp_path / "x.xlsx")[2]
     (tmp_path / "x.parquet").write_bytes(b"no parquet")
     assert "cannot be read as parquet" in run(tmp_path / "x.parquet")[2]
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a folder" in run(tmp_path / "folder.csv")[2]
+    code, out, err = run(looks_csv, "--out", tmp_path / "no" / "report.html")
+    assert (code, out) == (2, "")
+    assert "there is no folder" in err
+    assert "is a folder" in run(looks_csv, "--out", tmp_path)[2]
     assert "--alpha is 0" in run(looks_csv, "--alpha", "0")[2]
     assert "--tightest is -1" in run(looks_csv, "--tightest", "-1")[2]
 
@@ -217,12 +223,39 @@ def test_tests_with_nothing_to_compare_are_counted(tmp_path, columns, compared):
         (wide(count_c=[100.0, -1, 300]), "row 2: count_c is negative"),
         (wide(time_since_start=[1.0, None, 3]), "row 2: time_since_start is missing"),
         (wide(time_since_start=[1.0, 1.0, 3]), "the same look is there twice"),
+        (wide(variance_t=[4.0, 4, -1]), "row 3: variance_t is negative"),
+        (wide(mean_t=[2.0, float("inf"), 2]), "row 2: mean_t is infinite"),
+        (wide(experiment_id=["x", None, "x"]), "row 2: experiment_id is missing"),
+        (
+            arms_frame(test_week=["2013-07-01", "201330", "201330"]),
+            "column test_week holds String; it must hold numbers",
+        ),
+        (arms_frame(test_week=[201330, 7, 201330]), "row 2: test_week is no week YYYYWW"),
+        (long_rows().with_columns(metric=pl.lit(None, dtype=pl.String)), "row 1: metric is missing"),
     ],
 )
 def test_impossible_rows_are_named(tmp_path, frame, message):
     frame.write_parquet(tmp_path / "bad.parquet")
     with pytest.raises(ExperimentFileError, match=message):
         read_experiments(tmp_path / "bad.parquet")
+
+
+def test_rows_that_are_there_twice_count_once(tmp_path):
+    for name, frame in (("wide", wide()), ("long", long_rows())):
+        frame.write_csv(tmp_path / f"{name}.csv")
+        pl.concat([frame, frame.head(2)]).write_csv(tmp_path / f"{name}2.csv")
+        once, twice = replayed(tmp_path / f"{name}.csv"), replayed(tmp_path / f"{name}2.csv")
+        assert once["details"] == twice["details"]
+
+
+def test_weeks_written_as_decimals_are_weeks_and_unknown_ones_are_in_neither_part(tmp_path):
+    frame = arms_frame(test_week=[201330.0, 201330.0, None]).with_columns(
+        clickability_test_id=pl.Series(["a", "a", "b"])
+    )
+    pl.concat([frame, frame.tail(1)]).write_parquet(tmp_path / "u.parquet")
+    split = replayed(tmp_path / "u.parquet")["sample_ratio"]
+    assert [(row["period"], row["tests"]) for row in split["weeks"]] == [("201330", 1), ("unknown", 1)]
+    assert (split["documented"]["inside"]["tests"], split["documented"]["outside"]["tests"]) == (1, 0)
 
 
 @needs(ASOS)

@@ -368,7 +368,28 @@ def test_facts_restored_older_than_the_state_hold_and_close_nothing(
     batch(deps, 8)
     assert evaluate.run(deps, at(13)).decision is None
     assert rollout_of(deps).state is RolloutState.HELD  # only a person resumes
+    assert len(deps.state.ledger_rows()) == closed, "batch 8 does not bring back what was in batch 7"
+    actions.act(deps.state, deps.policy, Event.RESUME, "ana", "the logs were ingested again", at(13))
+    evaluate.run(deps, at(13))
     assert len(deps.state.ledger_rows()) > closed
+
+
+def test_a_batch_number_that_is_used_again_after_a_restore_is_noticed(
+    deps: Deps, facts: FactsByHand, started: str, at: Minutes
+) -> None:
+    batch(deps, 1)
+    batch(deps, 2)
+    run_minutes(deps, facts, 0, 8, 0.1, 0.1, started)
+    closed = len(deps.state.ledger_rows())
+    with deps.warehouse.cursor() as cursor:
+        cursor.execute("UPDATE batches SET from_offset = 5, stored = 3 WHERE batch_id = 2")
+    facts.heard(at(12))
+    done = evaluate.run(deps, at(12))
+    assert done.decision is not None
+    assert done.decision.event == "hold"
+    assert "batch 2 that is not the one in the facts" in done.decision.reason
+    assert deps.state.incidents()[-1].trigger == "facts_behind"
+    assert len(deps.state.ledger_rows()) == closed
 
 
 def test_a_clock_that_was_set_back_never_dates_a_decision_before_the_record(

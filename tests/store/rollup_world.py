@@ -254,7 +254,8 @@ def spec(metric, maturity=0, span=60, segments=(), slo_ms=None) -> CountSpec:
     """A wish for counts of rollout r and release v1; slow means more than a second."""
     kind = METRICS[metric].kind
     slo_ms = 1000.0 if metric == "slow_share" and slo_ms is None else slo_ms
-    return CountSpec(metric, kind, span, maturity, slo_ms, segments, "r", "v1")
+    cap_usd = 0.05 if metric == "costly_share" else None
+    return CountSpec(metric, kind, span, maturity, slo_ms, segments, "r", "v1", cap_usd=cap_usd)
 
 
 def close(facts, end, start=0.0) -> UnitsClosed:

@@ -50,6 +50,7 @@ def world(tmp_path_factory):
                     at(start),
                     arm=arm,
                     latency_ms=maybe(0.9, float(rng.uniform(100, 1500))),
+                    cost_usd=round(i * 0.0005, 4),
                     timed_out=maybe(0.8, bool(rng.random() < 0.2)),
                     error_type=maybe(0.1, "http_500"),
                     intent_pred="fees",
@@ -105,7 +106,7 @@ def test_the_counts_of_the_recorded_arms_are_those_of_production(world, metric, 
     maturity = MATURITY.get(metric, 1800)
     wanted = spec(metric, maturity=maturity, span=BLOCK, segments=("new",))
     rows = [r for r in block_counts(facts.warehouse, [wanted], T0, at(BLOCK * BLOCKS)) if r.segment == segment]
-    key = Key(metric, wanted.slo_ms or 0.0, BLOCK, maturity * 1_000_000, "any", segment)
+    key = Key(metric, wanted.slo_ms or wanted.cap_usd or 0.0, BLOCK, maturity * 1_000_000, "any", segment)
     pair = build(key, ramp_of(history), history).pair(history.treated.astype(np.float32)[:, None])
     assert len(rows) == BLOCKS
     if METRICS[metric].kind is MetricKind.RATING:

@@ -156,6 +156,14 @@ def test_slow_means_more_than_the_objective_and_unknown_is_not_counted(facts, la
     assert treated(count_one(facts, spec("timeout_rate"))) == (0, 0), "nobody said whether it timed out"
 
 
+@pytest.mark.parametrize(("cost", "dear"), [(0.05, (1, 0)), (0.0501, (1, 1)), (None, (0, 0))])
+def test_costly_means_more_than_the_cap_and_an_unpriced_request_is_not_counted(facts, cost, dear):
+    facts.store(Turn("i1", "a", at(1), cost_usd=cost), conversation("a", 1))
+    facts.store(Turn("i2", "a", at(2), 2, cost_usd=9.0))  # the first request counts
+    close(facts, MINUTE)
+    assert treated(count_one(facts, spec("costly_share"))) == dear
+
+
 def test_turns_at_one_time_are_ordered_by_turn(facts):
     facts.store(
         Turn("i1", "a", at(1), 2, latency_ms=1), Turn("i2", "a", at(1), 1, latency_ms=5000), conversation("a", 1)
@@ -311,6 +319,8 @@ def test_equal_wishes_are_counted_once(facts):
         ([replace(spec("csat"), metric="latency_p95")], "latency_p95 is for display only"),
         ([replace(spec("slow_share"), slo_ms=None)], "slo_ms belongs to slow_share"),
         ([spec("csat", slo_ms=5.0)], "slo_ms belongs to slow_share"),
+        ([replace(spec("costly_share"), cap_usd=None)], "cap_usd belongs to costly_share"),
+        ([replace(spec("csat"), cap_usd=0.1)], "cap_usd belongs to costly_share"),
         ([spec("csat", -1)], "maturity -1 s"),
         ([spec("csat", span=0)], "a block of 0 s"),
         ([spec("csat", span=7)], "no whole number of 7 s blocks"),

@@ -98,6 +98,21 @@ def test_latency_quantiles_are_within_one_percent_of_the_exact_ones(facts):
     assert np.sum(latencies > 1020) <= slow[0][2] <= np.sum(latencies > 980)
 
 
+def test_costly_requests_are_counted_per_arm_among_the_priced_ones(facts):
+    small_world(facts)
+    window = {"since": at(0).replace(tzinfo=None), "until": at(3600).replace(tzinfo=None), "everyone": True}
+    read = load("views/costly_share")
+    cursor = facts.warehouse.cursor()
+    priced = cursor.execute(
+        "SELECT arm, count(*) FROM interactions WHERE cost_usd IS NOT NULL GROUP BY arm ORDER BY arm"
+    )
+    expected = priced.fetchall()
+    assert expected
+    assert [row[:2] for row in cursor.execute(read, {**window, "cap_usd": 0.001}).fetchall()] == expected
+    assert [row[2] for row in cursor.execute(read, {**window, "cap_usd": 0.001}).fetchall()] == [n for _, n in expected]
+    assert sum(row[2] for row in cursor.execute(read, {**window, "cap_usd": 1000.0}).fetchall()) == 0
+
+
 def test_model_usage_counts_requests_and_calls(facts):
     small_world(facts)
     refresh(facts.warehouse, T0)

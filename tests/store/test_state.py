@@ -518,6 +518,19 @@ def test_approvals_belong_to_a_stage_and_a_release_and_count_once(state: StateWr
     assert state.approvals(replace(rollout, rollout_id="r2")) == []
 
 
+@pytest.mark.parametrize("event", ["deploy", "policy"])
+def test_an_approval_from_before_a_change_is_renewed_not_counted(state: StateWriter, event: str) -> None:
+    rollout = begun(state)
+    for moment in (T0, T0 + MINUTE):
+        state.approve(rollout, "ben", "looks good", moment)
+    changed = replace(rollout, version=2, updated_at=T0 + 2 * MINUTE)
+    state.commit(Commit(rollout=changed, expected_version=1, stage_event=event), T0 + 2 * MINUTE)
+    assert state.approvals(changed) == []
+    state.approve(changed, "ben", "still good", T0 + 3 * MINUTE)
+    assert state.approvals(changed) == ["ben"]
+    assert [row["event"] for row in state.audit_rows()] == ["approve", "approve"]
+
+
 def test_releases_and_policies_are_kept_as_they_were_first_registered(state: StateWriter) -> None:
     state.register_policy("p1", "one", "text é", T0)
     state.register_policy("p1", "two", "changed", T0)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from controlplane.core.evidence.detector import Streams, StreamSpec, advance, check_stats
+from controlplane.core.evidence.detector import Streams, StreamSpec, check_stats, crossings
+from controlplane.core.evidence.forms import FloatArray
 from controlplane.core.evidence.weights import IntArray, WeightPlan
 
 WEEK_BLOCKS = 10_080
@@ -39,13 +40,20 @@ def first_alarm(
     n_blocks, n_weeks = next(iter(columns.values())).shape[:2]
     events = _week_events(n_blocks, deploys)
     streams = Streams.fresh(spec, week_plan(deploys=len(deploys) > 0), n_weeks)
-    alarm = np.full(n_weeks, -1, dtype=np.int64)
-    size = max(1, CELLS_AT_ONCE // max(n_weeks, 1))
+    return first_crossing(spec, streams, columns, events)
+
+
+def first_crossing(spec: StreamSpec, streams: Streams, columns: Mapping[str, FloatArray], events: IntArray) -> IntArray:
+    """Index of the first block of T in which each of N fresh streams is at or over its threshold, -1 = never; `(N,)`. `columns` are checked counts
+    `(T, N)` or `(T, N, 5)`, `events` `(T, 2)`."""
+    n_blocks, n_streams = next(iter(columns.values())).shape[:2]
+    alarm = np.full(n_streams, -1, dtype=np.int64)
+    size = max(1, CELLS_AT_ONCE // max(n_streams, 1))
     for begin in range(0, n_blocks, size):
-        blocks = np.arange(begin, min(begin + size, n_blocks), dtype=np.int64)
-        part = {name: values[blocks[0] : blocks[-1] + 1] for name, values in columns.items()}
-        streams, track = advance(spec, streams, blocks, part, events[blocks])
-        fired = track.log_E >= spec.log_threshold
+        span = slice(begin, begin + size)
+        streams, fired = crossings(
+            spec, streams, {name: values[span] for name, values in columns.items()}, events[span]
+        )
         found = fired.any(axis=0) & (alarm < 0)
         alarm[found] = begin + fired.argmax(axis=0)[found]
         if np.all(alarm >= 0):

@@ -230,28 +230,67 @@ def advance(
     Reading T blocks at once gives what T calls with one block give; callers cut long histories where it suits their memory. With `trace` the track
     has what people are shown after each block, too.
     """
-    empty = spec.form.is_empty(columns)
-    drawn, waiting, weight = draw_trail(streams.plan, streams.drawn, streams.waiting, events, ~empty)
-    control = np.cumsum(np.concatenate([streams.control[None], spec.form.learn(columns)]), axis=0)
-    log_e = spec.form.log_e(columns, control[:-1], spec.limit)
-    with np.errstate(divide="ignore"):
-        log_weight = np.log(weight)[..., None]
+    bet = _bets(spec, streams, columns, events)
     log_r, climb, onset = streams.log_r, streams.climb, streams.onset
-    log_mean = np.empty(weight.shape)
-    since = np.full(weight.shape if trace else (0,), -1, dtype=np.int64)
+    log_mean = np.empty(bet.weight.shape)
+    since = np.full(bet.weight.shape if trace else (0,), -1, dtype=np.int64)
     for t, block in enumerate(blocks):
-        log_r = np.logaddexp(log_r, log_weight[t]) + log_e[t]
+        log_r = np.logaddexp(log_r, bet.log_weight[t]) + bet.log_e[t]
         onset = np.where(climb == 0.0, block, onset)
-        climb = np.maximum(climb + log_e[t], 0.0)
+        climb = np.maximum(climb + bet.log_e[t], 0.0)
         log_mean[t] = np.logaddexp.reduce(log_r, axis=-1)
         if trace:
             best = np.argmax(log_r, axis=-1)[:, None]
             began = np.where(np.take_along_axis(climb, best, -1) > 0.0, np.take_along_axis(onset, best, -1), -1)
             since[t] = began[:, 0]
     log_mean -= np.log(log_r.shape[-1])
-    after = Streams(streams.plan, log_r, climb, onset, control[-1], drawn[-1], waiting)
-    spent = streams.plan.spent(drawn) if trace else np.empty(0)
-    return after, Track(weight, log_e, log_mean, empty, spent, since)
+    after = Streams(streams.plan, log_r, climb, onset, bet.control, bet.drawn[-1], bet.waiting)
+    spent = streams.plan.spent(bet.drawn) if trace else np.empty(0)
+    return after, Track(bet.weight, bet.log_e, log_mean, bet.empty, spent, since)
+
+
+def crossings(
+    spec: StreamSpec, streams: Streams, columns: Mapping[str, FloatArray], events: IntArray
+) -> tuple[Streams, BoolArray]:
+    """Where T blocks of N streams are at or over the threshold, `(T, N)`: bit for bit what `advance` says, for those who only count alarms.
+
+    A mean is at most its largest term, so blocks whose best bet is below the threshold need no mean. The climb and its onset are left as they were.
+    """
+    bet = _bets(spec, streams, columns, events)
+    log_r, trail = streams.log_r, np.empty(bet.log_e.shape)
+    for t, after in enumerate(trail):
+        np.logaddexp(log_r, bet.log_weight[t], out=after)
+        after += bet.log_e[t]
+        log_r = after
+    above = trail >= spec.log_threshold
+    fired = above.any(axis=-1) if above.any() else np.zeros(bet.weight.shape, dtype=np.bool_)
+    near = np.nonzero(fired)
+    fired[near] = np.logaddexp.reduce(trail[near], axis=-1) - np.log(trail.shape[-1]) >= spec.log_threshold
+    return replace(streams, log_r=log_r.copy(), control=bet.control, drawn=bet.drawn[-1], waiting=bet.waiting), fired
+
+
+@dataclass(frozen=True, slots=True)
+class _Bets:
+    """What T blocks bring to N streams: `empty`, `weight` `(T, N)`, `log_weight` `(T, N, 1)`, `log_e` `(T, N, K)`, `drawn` `(T, N, 4)`; after
+    the last block `waiting` and `control`."""
+
+    empty: BoolArray
+    weight: FloatArray
+    log_weight: FloatArray
+    log_e: FloatArray
+    drawn: IntArray
+    waiting: IntArray
+    control: FloatArray
+
+
+def _bets(spec: StreamSpec, streams: Streams, columns: Mapping[str, FloatArray], events: IntArray) -> _Bets:
+    empty = spec.form.is_empty(columns)
+    drawn, waiting, weight = draw_trail(streams.plan, streams.drawn, streams.waiting, events, ~empty)
+    control = np.cumsum(np.concatenate([streams.control[None], spec.form.learn(columns)]), axis=0)
+    log_e = spec.form.log_e(columns, control[:-1], spec.limit)
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(weight)[..., None]
+    return _Bets(empty, weight, log_weight, log_e, drawn, waiting, control[-1])
 
 
 def step_many(

@@ -52,17 +52,24 @@ class WeightPlan:
 
     def draw(self, drawn: IntArray, wanted: IntArray) -> tuple[IntArray, FloatArray]:
         """Draw `wanted` `(..., 3)` starts, deploys and blocks on top of `drawn` `(..., 4)`: the new counters and the weights `(...)`."""
-        blocks = np.minimum(wanted[..., BLOCKS], self.horizon_blocks - drawn[..., BLOCKS])
-        refused = wanted[..., BLOCKS] - blocks
-        after = drawn + np.stack([wanted[..., STARTS], wanted[..., DEPLOYS], blocks, refused], axis=-1)
+        after = self.counted(drawn, wanted)
+        blocks = after[..., BLOCKS] - drawn[..., BLOCKS]
         starts = _power(self.start_ratio, drawn[..., STARTS]) - _power(self.start_ratio, after[..., STARTS])
         deploys = _power(self.deploy_ratio, drawn[..., DEPLOYS]) - _power(self.deploy_ratio, after[..., DEPLOYS])
         weight = self.starts * starts + self.deploys * deploys + self.blocks * (blocks / self.horizon_blocks)
         return after, np.asarray(weight)
 
+    def counted(self, drawn: IntArray, wanted: IntArray) -> IntArray:
+        """The counters `(..., 4)` after drawing `wanted` `(..., 3)` on top of `drawn`; blocks after the horizon are refused."""
+        blocks = np.minimum(wanted[..., BLOCKS], self.horizon_blocks - drawn[..., BLOCKS])
+        refused = wanted[..., BLOCKS] - blocks
+        return np.asarray(drawn + np.stack([wanted[..., STARTS], wanted[..., DEPLOYS], blocks, refused], axis=-1))
+
 
 def _power(ratio: float, times: IntArray) -> FloatArray:
-    return np.asarray(np.power(ratio, times.astype(np.float64)))
+    """`ratio ** times`; times are few and small, so each power is taken once."""
+    powers = np.power(ratio, np.arange(int(times.max(initial=0)) + 1, dtype=np.float64))
+    return np.asarray(powers[times])
 
 
 def draw_over_blocks(
@@ -87,7 +94,7 @@ def draw_trail(
     wanted_blocks = np.cumsum(counts, axis=0)
     upto = np.concatenate([taken, wanted_blocks[..., None]], axis=-1)
     upto = np.concatenate([np.zeros_like(upto[:1]), upto], axis=0)
-    path, _ = plan.draw(drawn, upto)
+    path = plan.counted(drawn, upto)
     _, weights = plan.draw(path[:-1], np.diff(upto, axis=0))
     left: IntArray = announced[-1] - taken[-1]
     return path[1:], left, weights
