@@ -211,21 +211,28 @@ def reading_of(seen: TriggerReading, estimate: str = "", interval: str = "") -> 
 
 
 def promise_text(
-    alpha_stream: float, alpha_rollback: float, horizon_weeks: float, counted: bool = True, exact: bool = True
+    alpha_stream: float,
+    alpha_rollback: float,
+    horizon_weeks: float,
+    counted: bool = True,
+    exact: bool = True,
+    quarter: int = 0,
 ) -> str:
     """The error budget in words (STATISTICS, Error budget). Alphas are probabilities in (0, 1).
 
     `counted=False` is for the safety tripwire and validity holds, which are outside that budget. `exact=False` for streams whose
-    units are not independent: their probability is approximate, and the text says so.
+    units are not independent: their probability is approximate, and the text says so. `quarter`: after a release is complete the promise
+    is one over each quarter; its number, 0 before.
     """
     if not counted:
         return (
             "The safety tripwire and validity holds are outside the false-alarm budget: no probability is promised for "
             "this alarm."
         )
+    span = f"this quarter, of {horizon_weeks:g} weeks," if quarter else f"the planned {horizon_weeks:g} weeks"
     return (
-        f"If this release stayed within its limits in every block, this stream would ever raise this alarm in the planned "
-        f"{horizon_weeks:g} weeks with probability <= {_percent(alpha_stream)}, any automatic rollback <= "
+        f"If this release stayed within its limits in every block, this stream would ever raise this alarm in {span} "
+        f"with probability <= {_percent(alpha_stream)}, any automatic rollback <= "
         f"{_percent(alpha_rollback)} (safety tripwire and validity holds not counted).{'' if exact else APPROXIMATE}"
     )
 

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import exp
 
-from controlplane.core.blocks import StageEvent, spans
+from controlplane.core.blocks import StageEvent, let_go, spans
 from controlplane.core.gates import GateFacts, GateResult, Requirement, judge_gate
+from controlplane.core.judge import AUTOMATIC, COOLING, Situation, not_let_go
 from controlplane.core.metrics import METRICS
 from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.core.policy import Certificate, Policy, Stage
 from controlplane.core.review import ReviewTally, review_requirements
-from controlplane.core.triggers import CertificateStanding
+from controlplane.core.silence import heard, unheard
+from controlplane.core.triggers import CertificateStanding, last_block
+from controlplane.store.state_rows import CHANGES
 from dashboards.values import State
 from dashboards.words import clock, duration, percent, title_of, trigger_title
 
@@ -89,8 +92,34 @@ def gate(state: State) -> GateResult | None:
         fired=bool(state.firing),
         fresh=is_fresh(state),
         reviewed=_reviewed(state, policy, rollout, version),
+        invalid=_invalid(state, policy, rollout),
+        unheard=_unheard(state, policy, rollout, version),
+        cooldown_until=_cooldown_until(state, policy),
     )
     return judge_gate(rollout, policy.phase(rollout.phase), facts)
+
+
+def _invalid(state: State, policy: Policy, rollout: Rollout) -> tuple[str, ...]:
+    """Validity checks that have alarmed and that nobody has let go of. What only the control process can see (swapped arms, facts older than the
+    state) holds the ramp, and is read from that."""
+    lanes = [standing for rollout_id, standing in state.lanes if rollout_id == rollout.rollout_id]
+    latched = not_let_go(policy, lanes, let_go(_history(state)))
+    return Situation(state.meta.now, fresh=True, latched=latched).invalid
+
+
+def _unheard(state: State, policy: Policy, rollout: Rollout, version: int) -> tuple[str, ...]:
+    """Triggers that act and have heard nothing in this stage, where the phase asks for treated customers. A metric that stops holds the ramp."""
+    if not policy.phase(rollout.phase).min_treated:
+        return ()
+    lanes = [standing for rollout_id, standing in state.lanes if rollout_id == rollout.rollout_id]
+    return unheard(policy, policy.phase(rollout.phase).audience, heard(lanes, version))
+
+
+def _cooldown_until(state: State, policy: Policy) -> datetime | None:
+    """When growing is allowed again after the machine last acted; None where it never did, or the policy has no cooldown."""
+    last = next((row.moment for row in state.log if row.actor == AUTOMATIC and row.event in COOLING), None)
+    minutes = policy.decisions.cooldown_minutes
+    return None if last is None or minutes <= 0 else last + timedelta(minutes=minutes)
 
 
 def _reviewed(state: State, policy: Policy, rollout: Rollout, version: int) -> tuple[Requirement, ...]:
@@ -105,20 +134,26 @@ def _reviewed(state: State, policy: Policy, rollout: Rollout, version: int) -> t
 
 def stage_version(state: State) -> int:
     """Version of the rollout row at which the current stage began."""
-    rollout_id = state.rollout.rollout_id if state.rollout else ""
-    history = [
-        StageEvent(s.version, s.event, s.state, s.started_at) for s in state.stages if s.rollout_id == rollout_id
-    ]
-    found = spans(history)
+    found = spans(_history(state))
     return found[-1].version if found else -1
 
 
-def standings(state: State, version: int) -> dict[str, CertificateStanding]:
-    """Where the certificates of the current stage stand; a lane without a closed block of it says nothing."""
+def _history(state: State) -> list[StageEvent]:
     rollout_id = state.rollout.rollout_id if state.rollout else ""
+    return [StageEvent(s.version, s.event, s.state, s.started_at) for s in state.stages if s.rollout_id == rollout_id]
+
+
+def standings(state: State, version: int) -> dict[str, CertificateStanding]:
+    """Where the certificates of the current stage stand; a lane without a closed block of it, and of the time since the newest deploy or change
+    of policy, says nothing."""
+    rollout_id = state.rollout.rollout_id if state.rollout else ""
+    changed = max((row.started_at for row in _history(state) if row.event in CHANGES), default=None)
     found: dict[str, CertificateStanding] = {}
     for lane_rollout, standing in state.lanes:
-        if lane_rollout == rollout_id and int(standing.get("last", {}).get("version", -1)) == version:
+        last = last_block(standing)
+        if lane_rollout != rollout_id or last is None or last.stage_version != version:
+            continue
+        if changed is None or last.start >= changed:
             found |= {name: CertificateStanding(**plain) for name, plain in standing.get("standings", {}).items()}
     return found
 
@@ -191,6 +226,10 @@ def _line(item: Requirement, state: State, policy: Policy) -> Line:
         "state": ("Rollout is running", f"the rollout is {item.have.lower().replace('_', ' ')}"),
         "no trigger fired": ("No trigger has fired", f"fired: {', '.join(map(trigger_title, state.firing))}"),
         "fresh data": ("Data is fresh", "the data is stale"),
+        "facts as old as the state": ("Facts are complete", item.have),
+        "triggers have data": ("Every trigger has data", item.have),
+        "valid comparison": ("Comparison is valid", f"the comparison is not valid: {item.have}"),
+        "cooldown": ("Cooldown has passed", f"cooldown: {item.have}"),
         "approvals": ("Approved by a person", f"approvals: {item.have}, {item.need} needed"),
     }
     name, gap = names.get(item.name, (item.name, f"{item.name}: {item.have}, {item.need} needed"))

@@ -19,6 +19,7 @@ import streamlit as st
 
 from controlplane.core.policy import PolicyError, parse
 from controlplane.store.queries import load
+from controlplane.store.snapshot import NoSnapshot, SnapshotReader, SnapshotRef, open_file
 from controlplane.store.state_rows import (
     CHANGES,
     from_text,
@@ -27,7 +28,6 @@ from controlplane.store.state_rows import (
     rollout_from_row,
     stage_from_row,
 )
-from controlplane.store.snapshot import NoSnapshot, SnapshotReader, SnapshotRef, open_file
 from dashboards.values import DriftReport, Log, Message, Meta, Source, State
 
 TABLES = (

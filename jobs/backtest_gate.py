@@ -4,7 +4,7 @@ Rules
 - What counts is every recorded backtest of exactly this policy text (by hash). Another text needs another backtest. One that failed is not
   undone by a later one that passed: with another seed, or on another history, it would be tried until it does.
 - Refused: more false rollbacks than promised (the lower 95 % bound is above the promise), or a stress that the guarantee covers and that broke it.
-- With `decisions.backtest_required` a policy without a recorded backtest is refused, too.
+- With `decisions.backtest_required` a policy without a recorded backtest is refused, too; so is one whose backtests had too few replays to tell.
 - A record that the audit log does not know, or knows differently, opens nothing.
 """
 
@@ -19,6 +19,7 @@ from controlplane.store.state import StateReader
 
 KIND = "backtest"
 FINISHED_EVENT = "backtest_finished"
+ENOUGH = 2_000  # replays
 OVERRIDE = "or start with `--override-backtest REASON`, which is recorded"
 
 
@@ -35,7 +36,7 @@ def missing_backtest(state: StateReader, policy: Policy) -> str | None:
             )
     failed = [row for row in found if row.summary.get("failing")]
     if not failed:
-        return None
+        return None if any(_shows_enough(row.summary) for row in found) else _none(policy)
     reasons = "; ".join(failed[-1].summary["failing"])
     passed = f" ({len(found) - len(failed)} others passed, which does not undo it)" if len(failed) < len(found) else ""
     return (
@@ -44,11 +45,16 @@ def missing_backtest(state: StateReader, policy: Policy) -> str | None:
     )
 
 
+def _shows_enough(summary: Mapping[str, Any]) -> bool:
+    """Whether a backtest without a failing says anything: a handful of replays never breaks a promise."""
+    return summary.get("verdict") == "kept" or int(summary["false_rollback"]["replays"]) >= ENOUGH
+
+
 def _none(policy: Policy) -> str | None:
     if not policy.decisions.backtest_required:
         return None
     return (
-        f"policy '{policy.name}' ({policy.hash[:12]}) asks for a backtest and none is recorded: "
+        f"policy '{policy.name}' ({policy.hash[:12]}) asks for a backtest and none is recorded (verdict kept, or at least {ENOUGH:,} replays): "
         f"`controlplane policy backtest POLICY` in this workspace, {OVERRIDE}"
     )
 

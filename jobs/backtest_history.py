@@ -20,7 +20,7 @@ from controlplane.store.backtest_facts import History, read_history
 from controlplane.store.facts import SourceError
 from controlplane.store.warehouse import Warehouse, WarehouseError, WarehouseLocked
 from jobs.compose import workspace_settings
-from jobs.console import BAD_INPUT, fail, stderr
+from jobs.console import BAD_INPUT, OUTSIDE, fail, stderr
 from jobs.ingest import ingest_paths
 
 ONE_READ_KEY = b"a warehouse that lives as long as one backtest"
@@ -61,8 +61,8 @@ def _read_only(facts: Path, folder: Path) -> Iterator[Warehouse]:
     """Open without writing; facts of an earlier version are brought up to date in a copy."""
     try:
         warehouse = Warehouse.open(facts, read_only=True)
-    except WarehouseLocked:
-        raise
+    except WarehouseLocked as error:
+        fail(f"{error}; or name the logs themselves: `--history FOLDER`", OUTSIDE)
     except WarehouseError:
         if not facts.is_file():
             raise

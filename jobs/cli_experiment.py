@@ -21,9 +21,7 @@ def experiment_replay(
     out: Annotated[Path | None, typer.Option("--out", help="Write the report with pictures to this HTML file.")] = None,
     alpha: Annotated[
         float,
-        typer.Option(
-            "--alpha", help="Two-sided level of each comparison, between 0 and 1; also the share of false finds."
-        ),
+        typer.Option("--alpha", help="Two-sided level of each comparison, at most 0.5; also the share of false finds."),
     ] = 0.05,
     metric: Annotated[str | None, typer.Option("--metric", help="This metric only.")] = None,
     tightest: Annotated[
@@ -45,8 +43,8 @@ def experiment_replay(
     from jobs.experiment_files import ExperimentFileError
     from jobs.experiment_replay import replay_file, replay_text
 
-    if not 0.0 < alpha < 1.0:
-        fail(f"--alpha is {alpha}; it must lie strictly between 0 and 1", BAD_INPUT)
+    if not 1e-9 <= alpha <= 0.5:
+        fail(f"--alpha is {alpha}; it must lie between 1e-9 and 0.5", BAD_INPUT)
     if not 0.0 < tightest < float("inf"):
         fail(f"--tightest is {tightest}; give a number of units above 0", BAD_INPUT)
     can_write(out)

@@ -39,17 +39,18 @@ CountsOfBlock = dict[CountKey, BlockCounts]
 
 @dataclass
 class Closing:
-    """What the lanes of one run add up to."""
+    """What the lanes of one run add up to. `stored`: the lanes before it, None where nothing was asked to close."""
 
     ledger: list[LedgerEntry] = field(default_factory=list)
     lanes: list[LaneState] = field(default_factory=list)
     readings: list[TriggerReading] = field(default_factory=list)
+    stored: dict[str, LaneState] | None = None
 
 
 def close(deps: Deps, rollout: Rollout, history: Sequence[StageEvent], mark: datetime, closing: Closing) -> None:
     """Close units and every lane's blocks up to the watermark `mark`; what comes of it is added to `closing`."""
     _close_units(deps, rollout, history, mark)
-    stored = deps.state.lanes(rollout.rollout_id)
+    stored = closing.stored = deps.state.lanes(rollout.rollout_id)
     states = {key: lane.state for key, lane in stored.items()}
     states = under_policy(states, deps.policy, history)
     for lane in all_lanes(deps.policy):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import exp
 from typing import Any
 
 from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of, resolved
 from controlplane.core import tripwire
 from controlplane.core.assignment import baseline_release
-from controlplane.core.judge import AUTOMATIC, FACTS_BEHIND, SWAPPED, VALIDITY
+from controlplane.core.blocks import QUARTER_WEEKS
+from controlplane.core.judge import AUTOMATIC, FACTS_BEHIND, SILENT, SWAPPED, VALIDITY
 from controlplane.core.model import Action, BlockCounts, Decision, Rollout, RolloutState, TriggerReading, Verdict
 from controlplane.core.policy import Policy, Trigger
 from controlplane.core.rollout import ActorKind, Change, Event, apply, history_name
@@ -51,7 +53,14 @@ def reading_json(reading: TriggerReading) -> dict[str, Any]:
         "fired": reading.fired,
         "onset": None if reading.onset is None else to_text(reading.onset),
         "weight_spent": reading.weight_spent,
-    } | ({} if reading.exact else {"exact": False})
+    } | _account_json(reading)
+
+
+def _account_json(reading: TriggerReading) -> dict[str, Any]:
+    """What is said of a reading only where it is not as usual."""
+    found: dict[str, Any] = {} if reading.exact else {"exact": False}
+    found |= {"quarter": reading.quarter} if reading.quarter else {}
+    return found | ({"owed": reading.owed} if reading.owed else {})
 
 
 def counts_json(name: str, reading_counts: Any) -> dict[str, Any]:
@@ -97,6 +106,8 @@ def reading_of_ledger(
         onset=None if plain["onset"] is None else from_text(plain["onset"]),
         weight_spent=float(plain["weight_spent"]),
         exact=bool(plain.get("exact", True)),
+        quarter=int(plain.get("quarter", 0)),
+        owed=float(plain.get("owed", 0.0)),
     )
 
 
@@ -105,13 +116,20 @@ def trigger_of(policy: Policy, name: str) -> Trigger:
     return next(trigger for trigger in policy.triggers if trigger.name == name)
 
 
-def promise(policy: Policy, name: str, segment: str) -> str:
-    """The error budget in words for one stream; validity checks and the tripwire are outside it."""
+def promise(policy: Policy, name: str, segment: str, readings: Iterable[TriggerReading] = ()) -> str:
+    """The error budget in words for one stream; validity checks and the tripwire are outside it.
+
+    `readings`: that of the stream says what its account really is, after changes of the policy and in a quarter after the completion.
+    """
     if not any(trigger.name == name for trigger in policy.triggers):
         return promise_text(0, 0, 0, counted=False)
-    alpha = policy.alpha(trigger_of(policy, name), segment)
+    alpha, quarter = policy.alpha(trigger_of(policy, name), segment), 0
+    for reading in readings:
+        if (reading.trigger, reading.segment) == (name, segment):
+            alpha, quarter = exp(-reading.log_threshold) + reading.owed, reading.quarter
+    weeks = QUARTER_WEEKS if quarter else policy.budget.horizon_weeks
     exact = is_exact(trigger_of(policy, name))
-    return promise_text(alpha, policy.budget.false_rollback, policy.budget.horizon_weeks, exact=exact)
+    return promise_text(alpha, policy.budget.false_rollback, weeks, exact=exact, quarter=quarter)
 
 
 def automatic_commit(
@@ -212,7 +230,7 @@ def cause(decision: Decision) -> str:
     """The trigger, or which doubt about the data it was."""
     if decision.trigger:
         return decision.trigger
-    doubts = {FACTS_BEHIND: "facts_behind", SWAPPED: "swapped_arms"}
+    doubts = {FACTS_BEHIND: "facts_behind", SWAPPED: "swapped_arms", SILENT: "silent_metric"}
     return next((name for words, name in doubts.items() if decision.reason.startswith(words)), "freshness")
 
 
@@ -247,7 +265,7 @@ def opening_alert(
     labels |= {"action": str(event), "trigger": cause(decision)}
     if event is Event.CONTAIN:
         labels |= {"category": "safety", "safety": "confirmed"}
-    elif decision.trigger in VALIDITY or cause(decision) in ("swapped_arms", "facts_behind"):
+    elif decision.trigger in VALIDITY or cause(decision) in ("swapped_arms", "facts_behind", "silent_metric"):
         labels["category"] = "validity"
     elif event is not Event.ROLLBACK and decision.trigger:
         labels["category"] = "metric"
@@ -260,7 +278,7 @@ def opening_alert(
         starts_at=decision.decided_at,
         incident_id=incident.incident_id,
         readings=alert_readings(fired, estimates),
-        promise=promise(policy, decision.trigger, segment)
+        promise=promise(policy, decision.trigger, segment, fired)
         if decision.trigger
         else promise_text(0, 0, 0, counted=False),
         times=Times(onset=incident.onset_at, detected=incident.detected_at, cut=incident.cut_at),

@@ -13,26 +13,26 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from controlplane.core import judge
 from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.gates import GateFacts, GateResult, judge_gate
 from controlplane.core.model import Decision, Rollout, TriggerReading
 from controlplane.core.policy import Policy
+from controlplane.core.silence import unheard
 from controlplane.core.triggers import CertificateStanding, CountKey, last_block
 from controlplane.store.queries import load
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
-from controlplane.store.state_rows import CHANGES, Commit, FactsHead, from_text
+from controlplane.store.state_rows import CHANGES, Commit, FactsHead, LaneState, from_text
 from controlplane.store.utc import to_naive as utc
 from jobs import pages, reviews
 from jobs.closing import Closing, close, stage_key
 from jobs.compose import follow_policy
 from jobs.decisions import automatic_commit, reading_of_ledger
 from jobs.deps import Deps
-from jobs.situation import cooldown_until, facts_behind, facts_head, situation
+from jobs.situation import cooldown_until, facts_behind, facts_head, situation, told
 
 ATTEMPTS = 5
 
@@ -77,8 +77,8 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     closing = Closing()
     if mark is not None and not behind:
         close(deps, rollout, history, mark, closing)
-    states = _states(deps, rollout, closing)
-    seen = situation(deps, rollout, states, history, now, fresh=fresh, behind=behind)
+    lanes = _lanes(deps, rollout, closing)
+    seen = situation(deps, rollout, lanes, history, now, fresh=fresh, behind=behind)
     readings: Sequence[TriggerReading] = closing.readings
     decision = judge.decide(rollout, deps.policy, readings, seen)
     if decision is not None and decision.trigger is not None and "log_e" not in decision.evidence:
@@ -88,10 +88,10 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger), seen)
 
 
-def _states(deps: Deps, rollout: Rollout, closing: Closing) -> list[dict[str, Any]]:
-    """The lanes' states after this run."""
-    stored = deps.state.lanes(rollout.rollout_id) | {lane.lane: lane for lane in closing.lanes}
-    return [lane.state for lane in stored.values()]
+def _lanes(deps: Deps, rollout: Rollout, closing: Closing) -> dict[str, LaneState]:
+    """The lanes after this run."""
+    stored = deps.state.lanes(rollout.rollout_id) if closing.stored is None else closing.stored
+    return stored | {lane.lane: lane for lane in closing.lanes}
 
 
 def is_fresh(policy: Policy, rollout: Rollout, mark: datetime | None, now: datetime) -> bool:
@@ -202,7 +202,9 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
     mark = watermark(deps.warehouse, deps.policy.watch.lateness_seconds)
     now, history = max(now, rollout.stage_started_at), stage_events(deps, rollout)
     fresh, behind = is_fresh(deps.policy, rollout, mark, now), facts_behind(deps, history)
-    seen = situation(deps, rollout, _states(deps, rollout, Closing()), history, now, fresh=fresh, behind=behind)
+    lanes = deps.state.lanes(rollout.rollout_id)
+    seen = situation(deps, rollout, lanes, history, now, fresh=fresh, behind=behind)
+    phase = deps.policy.phase(rollout.phase)
     facts = GateFacts(
         now=now,
         treated=treated,
@@ -213,7 +215,9 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         fresh=fresh,
         reviewed=reviews.gate_lines(deps, rollout, spans(history)[-1]),
         invalid=seen.invalid,
+        unheard=unheard(deps.policy, phase.audience, told(lanes, history)) if phase.min_treated else (),
+        silent=seen.silent,
         facts_behind=behind,
         cooldown_until=cooldown_until(deps.state, deps.policy),
     )
-    return judge_gate(rollout, deps.policy.phase(rollout.phase), facts)
+    return judge_gate(rollout, phase, facts)

@@ -19,6 +19,7 @@ from controlplane.core.judge import AUTOMATIC, Situation
 from controlplane.core.model import Decision, Rollout, RolloutState, TriggerReading
 from controlplane.core.overrides import Override
 from controlplane.core.policy import Policy
+from controlplane.core.rollout import ActorKind, Event, history_name
 from controlplane.core.triggers import CountKey
 from controlplane.store.state_rows import StageRow, from_text
 from jobs.evidence_ledger import Closed, Difference, alike
@@ -58,6 +59,30 @@ def recorded(rollout_id: str, audit: Sequence[Mapping[str, Any]], triggers: Mapp
         name = triggers.get(f"{rollout_id}-v{payload['version']}", "") if "segment" in evidence else ""
         found.append(Recorded(from_text(row["at"]), row["event"], name, str(evidence.get("segment", "")), evidence))
     return found
+
+
+NAMES = frozenset(str(event) for event in Event)
+
+
+def compare_history(
+    rollout_id: str, stages: Sequence[StageRow], audit: Sequence[Mapping[str, Any]]
+) -> Iterator[Difference]:
+    """The rollout's history, from which blocks, weights and what was let go of follow, against the audit log, which is chained."""
+    told: dict[tuple[str, datetime], Mapping[str, Any]] = {}
+    for row in audit:
+        if row["subject"] == rollout_id and row["event"] in NAMES:
+            kind = ActorKind.AUTOMATIC if row["actor"] == AUTOMATIC else ActorKind.PERSON
+            told[history_name(Event(row["event"]), kind), from_text(row["at"])] = json.loads(row["payload"])
+    found = {(one.event, one.started_at): one for one in stages}
+    for event, at in sorted(told.keys() | found.keys(), key=lambda key: (key[1], key[0])):
+        payload, stage = told.get((event, at)), found.get((event, at))
+        where = f"at {at.isoformat()}"
+        if payload is None or stage is None:
+            pair = ("in the history", "not in the audit log") if stage else ("not in the history", "in the audit log")
+            yield Difference("history", rollout_id, where, event, *pair)
+        elif payload.get("share", stage.share) != stage.share or payload.get("version", stage.version) != stage.version:
+            shown = f"version {payload.get('version')} at {payload.get('share')}"
+            yield Difference("history", rollout_id, where, event, f"version {stage.version} at {stage.share:g}", shown)
 
 
 def of_people(rollout_id: str, audit: Sequence[Mapping[str, Any]]) -> set[tuple[datetime, str]]:

@@ -17,9 +17,10 @@ from typing import Any
 from controlplane.core.blocks import Block, Lane, StageEvent, closable, let_go
 from controlplane.core.model import BlockCounts, TriggerReading
 from controlplane.core.policy import Policy
-from controlplane.core.policy_switch import SINCE, all_lanes, under
+from controlplane.core.policy_switch import POLICY, SINCE, all_lanes, under
+from controlplane.core.streams import KNOWING
 from controlplane.core.triggers import BEFORE_POLICY, VOID, CountKey, LaneRun, last_block, step_blocks
-from controlplane.store.state_rows import from_text
+from controlplane.store.state_rows import LaneState, from_text
 from jobs.closing import standing_json, under_policy
 from jobs.decisions import reading_json
 
@@ -33,7 +34,7 @@ States = dict[str, dict[str, Any]]
 class Difference:
     """Something that does not come out again: where, what the record says, what the replay says. `explained`: why that is right, or ""."""
 
-    what: str  # chain | grid | counts | evidence | state | decision
+    what: str  # chain | history | grid | counts | evidence | state | decision
     rollout_id: str
     where: str
     stream: str
@@ -204,7 +205,7 @@ def _take_knowing(
     ]
     standings = {item.name: standing_json(item) for item in run.standings[-1]}
     after = under(policy, {**run.state, "standings": standings})
-    standing = {"fired": after["fired"], "last": after["last"]}
+    standing = {name: after[name] for name in ("fired", "last", KNOWING) if name in after}
     void = _void(run)
     closed = Closed(policy, lane, closed_at, tuple(blocks), tuple(rows), run.readings, void, standing)
     return _Taken(closed, {**states, lane.key: after}, differences)
@@ -252,7 +253,8 @@ def _compare(rollout_id: str, row: Row, readings: Sequence[TriggerReading]) -> I
             pair = (there, not_there) if said else (not_there, there)
             yield Difference("evidence", rollout_id, where, stream, *pair)
             continue
-        wrong = [name for name in said if not alike(said[name], found.get(name))]
+        named = sorted(said.keys() | (found.keys() - ONLY_LATER))
+        wrong = [name for name in named if not alike(said.get(name), found.get(name))]
         if wrong:
             yield Difference("evidence", rollout_id, where, stream, _named(said, wrong), _named(found, wrong))
 
@@ -274,19 +276,33 @@ def alike(recorded: Any, replayed: Any) -> bool:
     return bool(recorded == replayed)
 
 
+ONLY_LATER = frozenset({"exact"})
+"""Of a reading what older versions did not write."""
 SHAPE = frozenset({"onset", "plan", "tests"})
 """Of a stored state what only older versions wrote in this form; the readings have the onsets that were shown."""
 
 
-def compare_states(rollout_id: str, stored: Mapping[str, Mapping[str, Any]], replayed: States) -> Iterator[Difference]:
-    """The detectors' state as it is stored against what the ledger gives."""
-    for lane, state in sorted(stored.items()):
-        found = replayed.get(lane, {})
-        for key, value in sorted(state.items()):
-            if not alike(_content(value), found.get(key)):
+def compare_states(rollout_id: str, stored: Mapping[str, LaneState], replayed: States) -> Iterator[Difference]:
+    """The detectors' state as it is stored against what the ledger gives.
+
+    A state with a note of its policy has every name that the replay has; one from before such notes may lack what was not written then.
+    """
+    for lane in sorted(stored.keys() | replayed.keys()):
+        state, found = stored[lane].state if lane in stored else {}, replayed.get(lane, {})
+        if lane not in stored:
+            yield Difference("state", rollout_id, lane, "the lane", "no stored state", "one follows from the ledger")
+            continue
+        whole = POLICY in state
+        for key in sorted(state.keys() | (found.keys() if whole else set())):
+            value, again = _content(state.get(key)), _content(found.get(key))
+            if not (alike(value, again) and (not whole or alike(again, value))):
                 yield Difference(
                     "state", rollout_id, lane, key, "the stored state", "another one follows from the ledger"
                 )
+        last = last_block(found)
+        if last is not None and stored[lane].closed_until != last.end:
+            said = f"closed until {stored[lane].closed_until.isoformat()}"
+            yield Difference("state", rollout_id, lane, "the lane", said, f"closed until {last.end.isoformat()}")
 
 
 def _content(value: Any) -> Any:

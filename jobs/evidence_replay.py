@@ -6,6 +6,7 @@ and overrides are the rest of the record. Everything runs through the code that 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def _run(
 ) -> dict[str, Any]:
     rows: dict[str, list[Row]] = {}
     for row in state.ledger_rows(rollout_id):
-        rows.setdefault(row["rollout_id"], []).append(row)
+        rows.setdefault(row["rollout_id"], []).append(_readable(row))
     if rollout_id is not None and not rows:
         known = ", ".join(sorted({row["rollout_id"] for row in state.ledger_rows()})) or "none yet"
         raise SettingsError(f"the evidence ledger has no rollout '{rollout_id}'; it has {known}")
@@ -76,6 +77,19 @@ def _run(
         "unexplained": len(unexplained),
         "differences": [_plain(difference) for difference in differences],
     }
+
+
+def _readable(row: Row) -> Row:
+    """The row. Raises SettingsError for one whose counts or readings are no JSON any more."""
+    for column in ("counts", "readings"):
+        try:
+            json.loads(row[column])
+        except ValueError as error:
+            what = f"row {row['seq']} of the evidence ledger ({row['rollout_id']}, {row['lane']}@{row['block_start']})"
+            raise SettingsError(
+                f"{what}: its {column} cannot be read ({error}); restore the state from a backup"
+            ) from None
+    return row
 
 
 def _rollout(
@@ -105,10 +119,10 @@ def _rollout(
     found: dict[str, Any] = {"rollout_id": rollout_id, "blocks": len(rows), "readings": replayed.readings}
     if ledger:
         differences += replayed.differences
-        stored = {key: lane.state for key, lane in state.lanes(rollout_id).items()}
-        differences += evidence_ledger.compare_states(rollout_id, stored, replayed.states)
+        differences += evidence_ledger.compare_states(rollout_id, state.lanes(rollout_id), replayed.states)
         incidents = {incident.incident_id: incident.trigger for incident in state.incidents()}
         audit = state.audit_rows()
+        differences += evidence_decisions.compare_history(rollout_id, stages, audit)
         events = evidence_decisions.recorded(rollout_id, audit, incidents)
         aside = state.overrides(rollout_id)
         people = evidence_decisions.of_people(rollout_id, audit)

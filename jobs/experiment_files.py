@@ -34,6 +34,7 @@ ARMS = ("clickability_test_id", "impressions", "clicks", "test_week")
 LONG = ("experiment", "variant", "metric", "look", "n")
 CONTROL = "control"
 NO_WEEK = "unknown"
+MOST_UNITS = 1e15  # beyond, floats no longer tell neighbouring counts apart
 BINARY_ROUNDING = 1e-6
 
 
@@ -116,6 +117,13 @@ def _numbers(file: Path, frame: pl.DataFrame, name: str) -> np.ndarray:
     return values
 
 
+def _units(file: Path, frame: pl.DataFrame, name: str) -> np.ndarray:
+    """A column of counts of units, NULL = NaN."""
+    values = _numbers(file, frame, name)
+    _refuse(file, values > MOST_UNITS, f"{name} is above {MOST_UNITS:g}, which is no number of units")
+    return values
+
+
 def _refuse(file: Path, wrong: np.ndarray, what: str) -> None:
     """End with the first row (counted from 1, without a header) where `wrong` is set."""
     if wrong.any():
@@ -127,7 +135,7 @@ def _wide(file: Path, frame: pl.DataFrame) -> Iterator[Comparison]:
     for name in keys:
         _refuse(file, frame[name].is_null().to_numpy(), f"{name} is missing")
     for name in ("count_c", "count_t"):
-        _refuse(file, _numbers(file, frame, name) < 0.0, f"{name} is negative; counts are units so far")
+        _refuse(file, _units(file, frame, name) < 0.0, f"{name} is negative; counts are units so far")
     for name in ("variance_c", "variance_t"):
         _refuse(file, _numbers(file, frame, name) < 0.0, f"{name} is negative; leave it empty where it is not known")
     _refuse(file, ~np.isfinite(_numbers(file, frame, "time_since_start")), "time_since_start is missing")
@@ -182,7 +190,7 @@ def _are_events(column: Mapping[str, np.ndarray]) -> bool:
 
 
 def _arms(file: Path, frame: pl.DataFrame) -> Arms:
-    n, x = _numbers(file, frame, "impressions"), _numbers(file, frame, "clicks")
+    n, x = _units(file, frame, "impressions"), _numbers(file, frame, "clicks")
     _refuse(file, ~(np.isfinite(n) & (n >= 0.0)), "impressions is missing or negative")
     _refuse(file, ~((x >= 0.0) & (x <= n)), "clicks is missing, negative or above impressions")
     ids = frame["clickability_test_id"].cast(pl.String).fill_null("")
@@ -210,7 +218,7 @@ def _weeks(file: Path, frame: pl.DataFrame) -> np.ndarray:
 
 def _long(file: Path, frame: pl.DataFrame) -> Iterator[Comparison]:
     frame = frame.with_columns(pl.col("experiment", "variant", "metric").cast(pl.String), look_=_days(file, frame))
-    n = _numbers(file, frame, "n")
+    n = _units(file, frame, "n")
     _refuse(file, ~(np.isfinite(n) & (n >= 0.0)), "n is missing or negative; it counts the units so far")
     if "x" in frame.columns:
         x = _numbers(file, frame, "x")
@@ -257,9 +265,15 @@ def _paired(file: Path, both: pl.DataFrame, identity: tuple[str, str, str]) -> C
         variance = {arm: _numbers(file, both, f"variance{end}") for arm, end in arms.items()}
     shares: tuple[float, ...] = ()
     if "share" in both.columns and not both["share"].is_null().all():
-        s = {arm: float(_numbers(file, both, f"share{end}")[-1]) for arm, end in arms.items()}
+        told = {arm: _numbers(file, both, f"share{end}") for arm, end in arms.items()}
+        s = {arm: float(values[-1]) for arm, values in told.items()}
         if not min(s.values()) > 0.0:
             raise ExperimentFileError(f"{file}: {'/'.join(identity)} has shares {s}; they must be above 0")
+        if any(np.any(values != values[-1]) for values in told.values()):
+            raise ExperimentFileError(
+                f"{file}: {'/'.join(identity)} has shares that change over the looks; "
+                "give the looks before and after the change, counted from 0, as experiments of their own"
+            )
         shares = (s["t"] / (s["t"] + s["c"]),)
     column = {
         f"{name}_{arm}": part[arm]

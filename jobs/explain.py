@@ -7,8 +7,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from controlplane.core.blocks import QUARTER_WEEKS
 from controlplane.core.model import Rollout
 from controlplane.core.policy import Policy
+from controlplane.core.policy_switch import promised
+from controlplane.core.streams import QUARTER
 from controlplane.core.tripwire import said
 from controlplane.store.state import StateReader
 from jobs import actions
@@ -31,7 +34,7 @@ def explanation(home: str | None, now: datetime) -> dict[str, Any]:
             "streams": [] if rollout is None else streams(state, rollout, policy),
             "certificates": [] if rollout is None else certificates(state, rollout),
             "gate": None if rollout is None else asdict(policy.phase(rollout.phase)),
-            "promise": _promise(policy),
+            "promise": _promise(state, rollout, policy),
         }
 
 
@@ -78,12 +81,17 @@ def certificates(state: StateReader, rollout: Rollout) -> list[dict[str, Any]]:
     return sorted(found, key=lambda standing: str(standing["name"]))
 
 
-def _promise(policy: Policy) -> str:
-    budget = policy.budget
-    return (
-        f"a release that stays within its limits is ever rolled back with probability at most {budget.false_rollback:.3g} "
-        f"over the planned {budget.horizon_weeks:g} weeks"
+def _promise(state: StateReader, rollout: Rollout | None, policy: Policy) -> str:
+    """What holds now: of the quarter once the rollout is complete, and whatever policies it had before."""
+    states = [] if rollout is None else [lane.state for lane in state.lanes(rollout.rollout_id).values()]
+    quarter = max((int(one.get(QUARTER, 0)) for one in states), default=0)
+    span = (
+        f"over this quarter, the {quarter}. of {QUARTER_WEEKS} weeks since the completion"
+        if quarter
+        else f"over the planned {policy.budget.horizon_weeks:g} weeks"
     )
+    bound = promised(states, policy, quarter)
+    return f"a release that stays within its limits is ever rolled back with probability at most {bound:.3g} {span}"
 
 
 def explanation_text(value: dict[str, Any]) -> str:

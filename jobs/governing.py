@@ -10,16 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controlplane.core import overrides, tripwire
+from controlplane.core.blocks import completed_at, quarter_of
 from controlplane.core.model import Rollout
 from controlplane.core.overrides import Override
 from controlplane.core.policy import Policy
 from controlplane.core.policy_diff import diff
+from controlplane.core.policy_switch import unaffordable
 from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransition, apply
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import AuditEntry, Commit, to_text
 from jobs import actions
 from jobs.backtest_gate import missing_backtest
+from jobs.evaluate import stage_events_of
 from jobs.refused import Refused
 
 ATTEMPTS = 5
@@ -121,9 +124,10 @@ def apply_policy(
 ) -> Rollout:
     """Judge and serve the running rollout by another policy from now on.
 
-    Raises Refused when the new one changes what was already served (`core.rollout.policy_problem`), is for another release, when its
-    backtest is missing or broke its promise (as at a start; `override_backtest` says why it takes over all the same), or when the rollout kept
-    changing meanwhile. The audit row has both hashes and every difference.
+    Raises Refused when the new one changes what was already served (`core.rollout.policy_problem`), is for another release, does not keep the
+    false-alarm promise with what has been risked already (`core.policy_switch.unaffordable`), when its backtest is missing or broke its
+    promise (as at a start; `override_backtest` says why it takes over all the same), or when the rollout kept changing meanwhile. The audit
+    row has both hashes and every difference.
     """
     rollout = _rollout(state)
     actions.need_release(new, rollout.release)
@@ -141,6 +145,7 @@ def apply_policy(
             after = apply(current, Change(Event.POLICY, ActorKind.PERSON, f"{reason} ({actor})", now, policy=new), old)
         except IllegalTransition as error:
             raise Refused(str(error)) from None
+        _need_budget(state, current, new, now)
         payload = {"old": old.hash, "new": new.hash, "version": after.version, "changes": changes}
         payload |= {"override_backtest": override_backtest, "backtest": broken} if broken is not None else {}
         state.register_policy(new.hash, new.name, new.text, now)
@@ -152,3 +157,11 @@ def apply_policy(
             continue
         return after
     raise Refused("the rollout kept changing while this was tried; look at `controlplane status` and try again")
+
+
+def _need_budget(state: StateReader, rollout: Rollout, new: Policy, now: datetime) -> None:
+    """Raises Refused for a policy whose promise the rollout cannot keep any more."""
+    states = {key: lane.state for key, lane in state.lanes(rollout.rollout_id).items()}
+    quarter = quarter_of(completed_at(stage_events_of(state, rollout)), now)
+    if states and (why := unaffordable(states, new, quarter)) is not None:
+        raise Refused(f"policy '{new.name}' may not take over: {why}")

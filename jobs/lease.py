@@ -54,7 +54,7 @@ def wait_for_lease(state: StateWriter, owner: str, stop: threading.Event) -> Non
         except FencedOff as error:
             if time.monotonic() > deadline or stop.is_set():
                 raise FencedOff(f"{error}: another control process runs on this workspace") from None
-            stderr.print("waiting for the writer lease of a process that ended hard")
+            stderr.print("waiting for the writer lease: another control process holds it, or one has just ended hard")
             stop.wait(1.0)
 
 

@@ -87,7 +87,7 @@ def _alert(
         severity=Severity.CRITICAL if ask.weakened and trigger.action is Action.ROLLBACK else Severity.ERROR,
         starts_at=now,
         readings=alert_readings(readings, {}),
-        promise=promise(deps.policy, name, segment),
+        promise=promise(deps.policy, name, segment, readings),
         done=(
             f"nothing was changed: {ask.weakened}" if ask.weakened else "nothing was changed: the trigger only pages",
         ),

@@ -14,7 +14,7 @@ IN_FORCE = "in-force"
 def policy_text(file: Path) -> str:
     """The text of a policy file. SettingsError names the file and why it cannot be read."""
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # editors that begin a text with a mark of its encoding
     except FileNotFoundError:
         raise SettingsError(
             f"policy {file} cannot be read: it does not exist; name a TOML file, or {IN_FORCE}"

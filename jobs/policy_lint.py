@@ -35,6 +35,8 @@ def lint_file(file: Path, history: str | None, *, strict: bool) -> tuple[dict[st
     if not errors:
         head = f"{file}: ok, {len(policy.triggers)} triggers, {len(policy.stages)} stages, sha256 {policy.hash[:12]}"
         lines.append(head + (f"; {len(milder)} warnings" if milder else ""))
+    elif all(item.severity != "error" for item in errors):
+        lines.append(f"{file}: refused, for --strict takes warnings as errors; without it the policy can be run")
     return value, "\n".join(lines)
 
 

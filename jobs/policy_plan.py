@@ -43,6 +43,8 @@ def _cell(item: Detection) -> dict[str, Any]:
 
 def blind(policy: Policy, found: Plan) -> list[str]:
     """Triggers that find no harm shown, not even the largest, within a stage that has a gate."""
+    if not found.detections:
+        return []  # nobody but employees is exposed, so there is nothing to find
     last = policy.stages[-1].index
     seen = {item.trigger for item in found.detections if item.outlook is Outlook.WITHIN and item.stage.index != last}
     return [trigger.name for trigger in policy.triggers if trigger.name not in seen]
@@ -55,6 +57,11 @@ def effect_words(trigger: Trigger, effect: float) -> str:
     if trigger.kind is MetricKind.RATE_RATIO:
         return f"x{effect:.3g}"
     return f"+{effect * 100:.3g} points" if trigger.kind is MetricKind.TWO_SAMPLE else f"{effect * 100:.3g} %"
+
+
+def traffic_words(per_minute: float) -> str:
+    """The traffic for people."""
+    return f"{per_minute:,.0f} units a minute" if per_minute >= 1000 else f"{per_minute:.3g} units a minute"
 
 
 def stage_words(stage: Stage) -> str:
@@ -73,7 +80,7 @@ def cell_words(item: Detection) -> str:
 def tables(policy: Policy, found: Plan) -> list[Table]:
     """One table of the triggers, one of the gates."""
     stages = _stages(item.stage for item in found.detections)
-    traffic = f"{found.expected.per_minute:,.3g} units a minute ({found.expected.source})"
+    traffic = f"{traffic_words(found.expected.per_minute)} ({found.expected.source})"
     table = Table(title=rich_escape(f"Time to detect · treated customers exposed by then, at {traffic}"))
     table.add_column("trigger", no_wrap=True)
     table.add_column("harm", justify="right")
@@ -144,7 +151,7 @@ def write_picture(policy: Policy, found: Plan, path: Path) -> None:
     ]
     stages = [stage_words(stage) for stage in _stages(item.stage for item in found.detections)]
     gates = [(stage_words(gate.stage), gate.asks, *gate_words(gate)) for gate in found.gates]
-    head = f"Blind spots of policy {policy.name} at {found.expected.per_minute:,.3g} units a minute"
+    head = f"Blind spots of policy {policy.name} at {traffic_words(found.expected.per_minute)}"
     source = f"{found.expected.source}; policy {policy.hash[:12]}"
     path.write_text(heat_map(escape(head), escape(source), stages, rows, gates, notes(policy, found)), encoding="utf-8")
 

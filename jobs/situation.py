@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from controlplane.core import overrides, tripwire
-from controlplane.core.blocks import StageEvent, let_go
+from controlplane.core import overrides, silence, tripwire
+from controlplane.core.blocks import StageEvent, let_go, spans
 from controlplane.core.judge import AUTOMATIC, COOLING, Situation, not_let_go
-from controlplane.core.model import Rollout
+from controlplane.core.model import Arm, Rollout, RolloutState
 from controlplane.core.policy import Policy
+from controlplane.core.silence import Heard, heard
 from controlplane.core.tripwire import Misrouting
 from controlplane.store.queries import load
 from controlplane.store.state import StateReader
-from controlplane.store.state_rows import FactsHead
+from controlplane.store.state_rows import FactsHead, LaneState
 from controlplane.store.utc import to_aware
 from controlplane.store.utc import to_naive as utc
 from jobs import arms
@@ -27,23 +27,60 @@ PEOPLE_VOUCH = frozenset({"start", "restart", "resume"})
 def situation(
     deps: Deps,
     rollout: Rollout,
-    states: Iterable[Mapping[str, Any]],
+    lanes: Mapping[str, LaneState],
     history: Sequence[StageEvent],
     now: datetime,
     *,
     fresh: bool,
     behind: str,
 ) -> Situation:
-    """The situation of the judge. `states`: the lanes after this heartbeat's blocks; `behind`: of `facts_behind`."""
+    """The situation of the judge. `lanes`: after this heartbeat's blocks; `behind`: of `facts_behind`."""
+    states = [lane.state for lane in lanes.values()]
+    muted = overrides.muted(deps.policy, deps.state.overrides(rollout.rollout_id), rollout.rollout_id, now)
     started = history[0].started_at if history else rollout.stage_started_at
     return Situation(
         now=now,
         fresh=fresh,
         latched=not_let_go(deps.policy, states, let_go(history)),
-        muted=overrides.muted(deps.policy, deps.state.overrides(rollout.rollout_id), rollout.rollout_id, now),
+        muted=muted,
         facts_behind=behind,
         swapped=arms.swapped(deps, rollout, now),
+        silent=silent(deps, rollout, lanes, history, muted),
         tripped=tripped(deps, started, now) if deps.policy.decisions.tripwire else (),
+    )
+
+
+def told(lanes: Mapping[str, LaneState], history: Sequence[StageEvent]) -> dict[str, dict[Arm, Heard]]:
+    """What the triggers have heard in the current stage."""
+    return heard([lane.state for lane in lanes.values()], spans(history)[-1].version)
+
+
+def silent(
+    deps: Deps,
+    rollout: Rollout,
+    lanes: Mapping[str, LaneState],
+    history: Sequence[StageEvent],
+    muted: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Metrics that were heard in this stage and have stopped; none behind a rollback, which nobody is served."""
+    if not history or rollout.state is RolloutState.ROLLED_BACK:
+        return ()
+    key = f"{rollout.rollout_id}/{spans(history)[-1].version}"
+
+    def traffic(arm: Arm, since: datetime, until: datetime) -> tuple[int, int]:
+        around = {"stage_key": key, "arm": str(arm), "since": utc(since), "until": utc(until)}
+        with deps.warehouse.cursor() as cursor:
+            before, behind = cursor.execute(load("decisions/units_around"), around).fetchall()[0]
+        return int(before), int(behind)
+
+    return silence.silent(
+        deps.policy,
+        told(lanes, history),
+        {name: lane.closed_until for name, lane in lanes.items()},
+        traffic,
+        execution_enabled=rollout.execution_enabled,
+        enabled_at=let_go(history).enabled_at,
+        muted=muted,
     )
 
 

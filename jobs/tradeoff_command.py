@@ -227,7 +227,7 @@ def _answers(asked: Question, inputs: Mapping[str, Sequence[Row]], rated: Satisf
         judged=judged,
         flagged=flagged,
         limit=asked.flag_limit,
-        worse=rated is Satisfaction.DROP,
+        worse=None if rated is Satisfaction.UNKNOWN else rated is Satisfaction.DROP,
         hosting_month=said.hosting_usd_month,
         api_month=None if api_day is None else api_day * MONTH_DAYS,
     )

@@ -254,5 +254,7 @@ def treated_draw(ramp: Ramp, replays: int, seed: np.random.SeedSequence) -> npt.
     """
     positions = np.frombuffer(np.random.default_rng(seed).bytes(2 * ramp.customers * replays), dtype=np.uint16)
     below = np.rint(ramp.share * 65_536).astype(np.int64)
-    drawn = positions.reshape(ramp.customers, replays)[ramp.customer]
+    drawn = positions.reshape(ramp.customers, replays)
+    if not np.array_equal(ramp.customer, np.arange(ramp.customers)):  # else each has one conversation: nothing to copy
+        drawn = drawn[ramp.customer]
     return np.asarray((drawn < np.minimum(below, 65_535)[:, None].astype(np.uint16)).astype(np.float32))

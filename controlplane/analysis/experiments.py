@@ -283,7 +283,8 @@ def _exact(comparison: Comparison, alpha: float) -> tuple[Decision | None, float
     mean evidence at the end.
 
     `REFUTING` of alpha pays for the shares ruled out, the rest for the events: the true share is refuted, or its evidence crosses, with a chance of
-    at most alpha together.
+    at most alpha together. As an e-value the second answer holds but for the chance that the true share is refuted; with one share it always holds,
+    for a comparison whose only share is refuted is declined.
     """
     kept, x_c, x_t = _events(comparison)
     if not len(kept):

@@ -185,21 +185,28 @@ def fine_tune(
     judged: int,
     flagged: int,
     limit: float | None,
-    worse: bool,
+    worse: bool | None,
     hosting_month: float,
     api_month: float | None,
 ) -> Answer:
-    """Worth it only where quality asks for it, there are labels to learn from, and hosting a model of one's own is no dearer than the API."""
+    """Worth it only where quality asks for it, there are labels to learn from, and hosting a model of one's own is no dearer than the API.
+
+    `worse`: whether ratings show that customers are less satisfied; None when they are too few to tell.
+    """
     rate = clopper_pearson(flagged, judged)
     short = rate is not None and limit is not None and rate.low > limit
-    asks = short or worse
+    asks = short or bool(worse)
     reasons = [
         f"{labelled} labelled rows of {needed} needed",
         "no answer was judged"
         if rate is None
         else f"{flagged} of {judged} judged answers were flagged ({rate.low:.1%} to {rate.high:.1%})"
         + ("; no limit is known" if limit is None else f"; the limit is {limit:.1%}"),
-        "ratings show that its tone or help falls short" if worse else "ratings show no shortfall",
+        "too few ratings to tell whether its tone or help falls short"
+        if worse is None
+        else "ratings show that its tone or help falls short"
+        if worse
+        else "ratings show no shortfall",
         f"hosting ${hosting_month:,.0f} a month against "
         + (
             "an API bill that is not known"
@@ -222,7 +229,7 @@ def fine_tune(
             text
             for text, lacks in (
                 ("labels are too few", labelled < needed),
-                ("quality does not ask for it", not asks),
+                ("no shortfall of quality is shown", not asks),
                 ("hosting costs more than the API", affordable is False),
             )
             if lacks

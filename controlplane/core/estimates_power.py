@@ -57,9 +57,10 @@ def smallest_harm_found(
 ) -> float | None:
     """The smallest constant harm that the alarm would by now have met, in units of `limit`; None when there is none or nothing was counted.
 
-    `kind` and `totals`: "two_sample" or "rate_ratio" with `nT, nC, xC`, "rating" with `kT, kC` (5 levels), "one_sample" with `nT`: sums since the stage began
-    (what the treated did is not asked for: power is about what could have been). The answer is a difference of rates, a ratio, rating points lost, or
-    a rate. `alpha`: of the stream; `weight`: what the account put at stake at the beginning. A log e-value is linear in its counts, so the totals stand
+    `kind` and `totals`: "two_sample" or "rate_ratio" with `nT, nC, xC`, "rating" with `kT, kC` (5 levels), "one_sample" with `nT`: sums since
+    the stage began (what the treated did is not asked for: power is about what could have been). The answer is a difference of rates, a ratio,
+    rating points lost, or a rate. `alpha`: of the stream; `weight`: what the account put at stake at the beginning. A log e-value is
+    linear in its counts, so the totals stand
     for their blocks as long as the share of the traffic was constant.
     """
     if not 0.0 < alpha < 1.0 or not 0.0 < weight <= 1.0:

@@ -1,9 +1,9 @@
 """The gate out of a stage: what must be shown before more customers are exposed.
 
 Growing needs time in the stage, enough treated customers, every certificate that the phase names, approvals by people who are
-not the release's author, fresh data from facts as old as the state, a valid comparison, a cooldown that has passed, and that no
-trigger has fired. Each requirement gives its own verdict with what there is and what is needed, so a person sees what is missing;
-the worst verdict speaks for the gate. A missing measurement never passes.
+not the release's author, fresh data from facts as old as the state, data for every trigger that acts, a valid comparison, a
+cooldown that has passed, and that no trigger has fired. Each requirement gives its own verdict with what there is and what is
+needed, so a person sees what is missing; the worst verdict speaks for the gate. A missing measurement never passes.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class GateFacts:
     fresh: bool
     reviewed: tuple[Requirement, ...] = ()  # what reviewed outputs add, where the policy asks for it
     invalid: tuple[str, ...] = ()  # what speaks against the comparison itself
+    unheard: tuple[str, ...] = ()  # triggers that act and have heard nothing in this stage
+    silent: tuple[str, ...] = ()  # metrics that have stopped
     facts_behind: str = ""  # why the facts are older than the state, "" when they are not
     cooldown_until: datetime | None = None  # when growing is allowed again after the last automatic action
 
@@ -81,6 +83,7 @@ def judge_gate(rollout: Rollout, phase: Phase, facts: GateFacts) -> GateResult:
             Verdict.ERROR,
         ),
         _line("valid comparison", not facts.invalid, ", ".join(facts.invalid) or "valid", "valid", Verdict.FAIL),
+        _heard(facts),
         _cooldown(facts),
         _age(rollout, phase, facts.now),
         _line("treated customers", facts.treated >= phase.min_treated, str(facts.treated), str(phase.min_treated)),
@@ -103,6 +106,14 @@ def _plain(name: str) -> str:
 
 def _line(name: str, holds: bool, have: str, need: str, otherwise: Verdict = Verdict.INCONCLUSIVE) -> Requirement:
     return Requirement(name, Verdict.PASS if holds else otherwise, have, need)
+
+
+def _heard(facts: GateFacts) -> Requirement:
+    missing = [
+        *(f"nothing heard by {name}" for name in facts.unheard),
+        *(f"{name} has stopped" for name in facts.silent),
+    ]
+    return _line("triggers have data", not missing, ", ".join(missing) or "all", "all that act", Verdict.NO_DATA)
 
 
 def _age(rollout: Rollout, phase: Phase, now: datetime) -> Requirement:

@@ -12,8 +12,8 @@ What weakens an action
 - a hallucination trigger that counts labels of a judge whom the policy does not accept holds instead of rolling back.
 
 Stale data holds the ramp (unknown never passes, and never accuses), and a hold that was set for staleness alone is released when the data is
-fresh again and shows no harm. Facts that are older than the state, and customers served another arm than is logged, hold until a person
-resumes.
+fresh again and shows no harm; a metric that stops while customers are served holds likewise. Facts that are older than the state, and
+customers served another arm than is logged, hold until a person resumes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from controlplane.core.blocks import LetGo
 from controlplane.core.model import Action, Decision, MetricKind, Rollout, RolloutState, TriggerReading
 from controlplane.core.policy import Policy, Trigger
 from controlplane.core.rollout import PRECEDENCE, Event
-from controlplane.core.triggers import CountKey, last_block, latched
+from controlplane.core.triggers import CountKey, fired_knowing, last_block, latched, let_go_acts
 from controlplane.core.tripwire import Misrouting
 
 AUTOMATIC = "controlplane"
 STALE = "data is stale"
 FACTS_BEHIND = "facts are older than the state"
 SWAPPED = "arms are swapped"
+SILENT = "a metric has stopped"
 AA_SHADOW = "aa_shadow"
 COOLING = (Event.HOLD, Event.DISABLE_EXECUTION, Event.ROLLBACK, Event.CONTAIN)
 """Acts of the machine behind which the cooldown begins."""
@@ -49,7 +50,8 @@ class Situation:
     """What is known at a heartbeat, beside the rollout row and the policy.
 
     `latched`: streams that have fired and that no person has let go of. `muted`: overridden triggers. `facts_behind`, `swapped`: what is wrong,
-    "" = nothing. `tripped`: confirmed severe misroutings that have not been acted upon.
+    "" = nothing. `silent`: metrics that have stopped (`controlplane.core.silence`). `tripped`: confirmed severe misroutings that have not been
+    acted upon.
     """
 
     now: datetime
@@ -58,6 +60,7 @@ class Situation:
     muted: frozenset[str] = frozenset()
     facts_behind: str = ""
     swapped: str = ""
+    silent: tuple[str, ...] = ()
     tripped: tuple[Misrouting, ...] = ()
 
     @property
@@ -92,8 +95,8 @@ def not_let_go(policy: Policy, states: Iterable[Mapping[str, Any]], released: Le
     for state in states:
         last = last_block(state)
         for name, segment in latched([state]):
-            moments = (released.resumed_at, released.enabled_at if name in execution else None)
-            if all(moment is None or (last is not None and last.start >= moment) for moment in moments):
+            acts = let_go_acts(name in execution, released, fired_knowing(state, (name, segment)))
+            if all(last is not None and last.start >= act for act in acts):
                 found.add((name, segment))
     return frozenset(found)
 
@@ -209,6 +212,11 @@ def stale_reason(policy: Policy) -> str:
     return f"{STALE}: no record for more than {policy.watch.freshness_seconds} s"
 
 
+def silent_reason(silent: Iterable[str]) -> str:
+    """The reason of a hold for metrics that have stopped; a person's hold ends with who it was."""
+    return f"{SILENT}: customers are served and nothing is heard of {', '.join(silent)}"
+
+
 def _of_data(rollout: Rollout, policy: Policy, situation: Situation) -> Decision | None:
     def decided(event: Event, reason: str) -> Decision:
         return Decision(str(event), AUTOMATIC, reason, situation.now, policy.hash)
@@ -220,9 +228,16 @@ def _of_data(rollout: Rollout, policy: Policy, situation: Situation) -> Decision
             return decided(Event.HOLD, f"{SWAPPED}: {situation.swapped}")
         if not situation.fresh:
             return decided(Event.HOLD, stale_reason(policy))
-        return None
-    stale_hold = rollout.state is RolloutState.HELD and rollout.reason == stale_reason(policy)
+        return decided(Event.HOLD, silent_reason(situation.silent)) if situation.silent else None
+    machines = rollout.reason == stale_reason(policy) or (
+        rollout.reason.startswith(f"{SILENT}: ") and not rollout.reason.endswith(")")
+    )
+    stale_hold = rollout.state is RolloutState.HELD and machines
     harmful = any(ask.action is not Action.PAGE for ask in asks(policy, situation))
-    if stale_hold and situation.fresh and not (harmful or situation.facts_behind or situation.swapped):
+    if (
+        stale_hold
+        and situation.fresh
+        and not (harmful or situation.facts_behind or situation.swapped or situation.silent)
+    ):
         return decided(Event.RESUME, "data is fresh again")
     return None

@@ -1,16 +1,14 @@
 """The metric catalogue: what every number of the product means, and how it is counted.
 
 Rules
-- One entry per metric. Triggers, rollups and dashboards name a metric by `name` and take unit, direction and maturity from
-  here, so that a number means the same thing everywhere.
-- `family` says what is counted, and so which query counts it and which time places it: conversations by their start, requests
-  and calls by their own time, evaluations by the time of the judged answer.
+- One entry per metric: triggers, rollups and dashboards take unit, direction and maturity from here, so a number means the same everywhere.
+- `family` says what is counted, and so which query counts it and which time places it: conversations by their start, requests and calls by
+  their own time, evaluations by the time of the judged answer.
 - `maturity` is how long after that time the label is final. Judging earlier favours the arm whose customers answer later.
 - `comparable` says whether the two arms may be compared at all: the menu calls no model, so its tokens say nothing.
-- `exact` is true where the units are independent (one conversation per customer, arm, stage and week). Where every request or
-  answer counts, the error guarantee of a decision is approximate, and an alert must say so.
-- A value is `scale * x / n` for a rate, `scale * total / n` for a mean or a ratio, `n` for a count; without data it is None,
-  never 0. The delta of a comparable metric is the treated arm's value minus the control's.
+- `exact`: units are independent (one conversation per customer, arm, stage and week); else a guarantee is approximate, and alerts say so.
+- A value is `scale * x / n` for a rate, `scale * total / n` for a mean or a ratio, `n` for a count; without data it is None, never 0. The delta of
+  a comparable metric is the treated arm's value minus the control's.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from controlplane.core.model import MetricKind
 
@@ -280,6 +279,7 @@ _RELIABILITY = (
     ),
 )
 
+_VOLUME: Any = {"direction": Direction.NEITHER, "kind": DisplayKind.COUNT, "comparable": False}
 _COST = (
     Metric(
         name="tokens_per_request",
@@ -339,21 +339,17 @@ _COST = (
         name="traffic_volume",
         title="Traffic volume",
         unit="conversations",
-        direction=Direction.NEITHER,
-        kind=DisplayKind.COUNT,
         family=Family.CONVERSATION,
-        comparable=False,
         numerator="conversations by their start",
+        **_VOLUME,
     ),
     Metric(
         name="request_volume",
         title="Request volume",
         unit="requests",
-        direction=Direction.NEITHER,
-        kind=DisplayKind.COUNT,
         family=Family.REQUEST,
-        comparable=False,
         numerator="requests",
+        **_VOLUME,
     ),
     Metric(
         name="model_usage",

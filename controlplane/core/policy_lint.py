@@ -32,6 +32,7 @@ RESERVED = ("sample_ratio", "aa_shadow", "response_rate", "swapped_arms", "tripw
 SEPARATORS = frozenset("|:")
 """Streams are stored as `trigger:NAME|SEGMENT`."""
 LABELS = ("any", "person")
+MOST_PROBES = 10_000
 _LOWEST = {
     "lateness_seconds": 0,
     "freshness_seconds": 1,
@@ -83,7 +84,11 @@ def _lint_budget(report: Report, policy: Policy) -> None:
         remedy = "write the planned length of the rollout in weeks"
         report.problem(("budget", "horizon_weeks"), "is not positive", remedy)
     total = sum(trigger.weight for trigger in policy.triggers)
-    if not isclose(total, 1.0, abs_tol=1e-9):
+    if not policy.triggers:
+        report.problem(
+            ("triggers",), "there is none: no harm would ever stop the rollout", "write at least one [[triggers]]"
+        )
+    elif not isclose(total, 1.0, abs_tol=1e-9):
         remedy = "the weights share one error budget: make them sum to 1"
         report.problem(("triggers", 0, "weight"), f"the weights of all triggers sum to {total:g}", remedy)
     if not policy.assignment.salt:
@@ -95,6 +100,10 @@ def _lint_watch(report: Report, policy: Policy) -> None:
     for key, low in _LOWEST.items():
         if getattr(policy.watch, key) < low:
             report.problem(("watch", key), f"{getattr(policy.watch, key)} is too small", f"write at least {low}")
+    if policy.watch.probes > MOST_PROBES:
+        report.problem(
+            ("watch", "probes"), f"{policy.watch.probes} would take for ever", f"write at most {MOST_PROBES}"
+        )
     segments = policy.watch.segments
     if len(set(segments)) < len(segments) or {"", ALL_SEGMENTS} & set(segments):
         remedy = f"write the name of each segment once; '{ALL_SEGMENTS}' means all traffic"

@@ -20,6 +20,7 @@ JUDGED = "hallucination_rate"
 BAD_MINUTE = 0.1
 """Operational limits below this are crossed by a bad minute in an otherwise healthy week: they should not roll back."""
 LONG_OVERRIDE_HOURS = 168.0
+MOST_A_MINUTE = 1e7
 
 
 def lint_tables(report: Report, policy: Policy) -> None:
@@ -170,13 +171,19 @@ def _lint_overrides(report: Report, policy: Policy) -> None:
     known = {trigger.name for trigger in policy.triggers}
     for name in overrides.never:
         if name not in known:
-            report.problem(("overrides", "never"), f"{name!r} is no trigger here", f"of {', '.join(sorted(known))}")
+            report.problem(
+                ("overrides", "never"), f"{name!r} is no trigger here", f"one of {', '.join(sorted(known)) or 'none'}"
+            )
 
 
 def _lint_traffic(report: Report, policy: Policy) -> None:
     traffic = policy.traffic
     if traffic.per_minute < 0:
         report.problem(("traffic", "per_minute"), "is negative", "write 0 when it is not known")
+    elif traffic.per_minute > MOST_A_MINUTE:
+        report.problem(
+            ("traffic", "per_minute"), f"{traffic.per_minute:g} is no traffic", f"write at most {MOST_A_MINUTE:g}"
+        )
     for key in ("rated_share", "audited_share"):
         if not 0 < getattr(traffic, key) <= 1:
             report.problem(

@@ -24,6 +24,8 @@ COVERED = 0.95
 MINUTES_OF_A_WEEK = 7 * 24 * 60.0
 LEAST_UNITS = 5.0
 """Units that a two-arm block expects in each arm; finer blocks lose most of the information."""
+LONGEST = {"seconds": 3.2e8, "minutes": 5.3e6, "hours": 8.8e4, "weeks": 522.0}
+"""Ten years by the unit that a key ends with: longer times are slips, and beyond the calendar they cannot even be added to a date."""
 SHORT_BLOCK_SECONDS = 60
 """Shorter blocks are for absolute limits, which need no second arm."""
 
@@ -38,6 +40,7 @@ class LabelDelay:
 
 def lint_times(report: Report, policy: Policy, history: Mapping[str, LabelDelay]) -> None:
     """Everything about maturity, horizon and units per block."""
+    _lint_longest(report, policy)
     for position, trigger in enumerate(policy.triggers):
         path: Path = ("triggers", position)
         _lint_phase_time(report, policy, path, trigger)
@@ -48,6 +51,9 @@ def lint_times(report: Report, policy: Policy, history: Mapping[str, LabelDelay]
         _lint_block(report, policy, ("certificates", position), certificate)
         _lint_margin(report, policy, position, certificate)
     _lint_gates(report, policy)
+    if policy.phases and not exposed(policy):
+        message = "nobody but employees is ever exposed: triggers and certificates have nothing to compare"
+        report.problem(("phases",), message, 'add a phase with audience = "eligible"', WARNING)
     least = sum(least_minutes(policy, phase) for phase in policy.phases)
     if least > horizon_minutes(policy) > 0:
         message = f"the gates ask for {least:g} minutes, longer than the planned {horizon_minutes(policy):g}"
@@ -57,6 +63,20 @@ def lint_times(report: Report, policy: Policy, history: Mapping[str, LabelDelay]
     if last is not None and last.share >= 1 and last.audience != "employees" and _compares(policy):
         message = "nobody is left to compare with at the end: triggers with a control fall silent there"
         report.problem(("phases", len(policy.phases) - 1, "shares"), message, "keep 1 to 5 % on the baseline", WARNING)
+
+
+def _lint_longest(report: Report, policy: Policy) -> None:
+    tables = ("budget", "watch", "validity", "decisions", "overrides")
+    items: list[tuple[Path, object]] = [((name,), getattr(policy, name)) for name in tables]
+    for key in ("phases", "triggers", "certificates"):
+        items += [((key, position), item) for position, item in enumerate(getattr(policy, key))]
+    for path, item in items:
+        for name in getattr(item, "__dataclass_fields__", {}):
+            most = LONGEST.get(name.rsplit("_", 1)[-1])
+            value = getattr(item, name)
+            if most is not None and value > most:
+                message = f"{value:g} {name.rsplit('_', 1)[-1]} are longer than ten years"
+                report.problem((*path, name), message, f"write at most {most:g}")
 
 
 def horizon_minutes(policy: Policy) -> float:

@@ -47,6 +47,7 @@ from controlplane.core.streams import (
     ALLOTTED,
     BUDGETS,
     CHECKS,
+    KNOWING,
     OWED,
     QUARTER,
     TRIGGERS,
@@ -144,6 +145,8 @@ def switch(states: LaneStates, policy: Policy, changed_at: datetime, quarter: in
         state |= {f"certificate:{item.name}": _restarted(policy, item, before, index) for item in lane.certificates}
         fired = {key for one in states.values() for key in one.get("fired", ())}
         state["fired"] = sorted(fired & {stream.key for stream in found})
+        knew = {key: at for one in states.values() for key, at in one.get(KNOWING, {}).items() if key in state["fired"]}
+        state |= {KNOWING: knew} if knew else {}
         result[lane.key] = state | ({"last": before["last"]} if "last" in before else {})
         if not _lives(states, lane.key, policy, before):
             result[lane.key][SINCE] = since.isoformat()

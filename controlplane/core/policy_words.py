@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from controlplane.core.blocks import QUARTER_WEEKS
 from controlplane.core.metrics import METRICS
 from controlplane.core.model import Action, MetricKind
 from controlplane.core.policy_lint_tables import JUDGED, flag_rate, is_judged
@@ -157,6 +158,7 @@ def _promise(policy: Policy) -> Iterator[str]:
         f"A release that stays within all its limits is stopped by any trigger with a probability of at most "
         f"{percent(policy.budget.false_rollback)} over {duration(policy.budget.horizon_weeks * 10080)}, however often one looks."
     )
+    yield f"Once the rollout is complete, the same holds for each quarter of {QUARTER_WEEKS} weeks from then on."
     yield f"Triggers that may roll back: {_listed(rolling) or 'none'}."
     yield "The safety tripwire and the checks of the comparison are outside that figure."
 

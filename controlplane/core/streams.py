@@ -37,6 +37,8 @@ HALLUCINATION = "hallucination_rate"
 COUNTERS = ("starts", "deploys", "blocks", "refused")
 OWED, ALLOTTED, QUARTER, BUDGETS = "owed", "allotted", "quarter", "budgets"
 TRIGGERS, CHECKS = "triggers", "checks"
+KNOWING = "knowing"
+"""Key of a lane's state: of what has fired, the newest act of a person that was known by then (`controlplane.core.triggers`)."""
 Stored = Mapping[str, Any]
 
 

@@ -7,11 +7,12 @@ the threshold, not what the evidence is now).
 
 Certificates restart at each stage start, deploy and policy change. Detectors never do, with three exceptions: every quarter after the
 completion has an account of its own (`controlplane.core.streams`), a stream whose test the policy changed
-(`controlplane.core.policy_switch`), and, when a person resumes a held rollout (or switches execution on again,
-for the triggers that switch it off), the streams that had fired begin again from no evidence with the weight of a restart, at the
-first block that opens behind it. Until then their blocks that had opened before are void (e = 1): their harm is what the person
-has just let go of. Giving evidence up only lowers R, so R plus the unspent weight stays a supermartingale and the error budget
-holds.
+(`controlplane.core.policy_switch`), and, when a person resumes a held rollout (or switches execution on again, for the triggers
+that switch it off), the streams that had fired begin again from no evidence with the weight of a restart, at the first block that
+opens behind it. Until then their blocks that had opened before are void (e = 1): their harm is what the person has just let go of.
+A stream that fires only after the act, on a block that had opened before it (labels mature for days), was not known to the person
+and is not let go of by it: `knowing` keeps the newest act that was known when it fired. Giving evidence up only lowers R, so R plus
+the unspent weight stays a supermartingale and the error budget holds.
 
 Blocks are read many at a time wherever nothing but their counts differs; what comes out is what single steps give.
 """
@@ -29,9 +30,11 @@ from controlplane.core.blocks import Block, Lane, LetGo
 from controlplane.core.evidence import CertificateSpec, CertificateState, Counts, StreamSpec, certificate
 from controlplane.core.model import Action, BlockCounts, TriggerReading, Verdict
 from controlplane.core.policy import Certificate, Policy, Trigger
+from controlplane.core.silence import HEARD, heard_after
 from controlplane.core.streams import (
     ALL,
     BUDGETS,
+    KNOWING,
     QUARTER,
     Group,
     Stream,
@@ -144,7 +147,10 @@ def step_blocks(
         of_part = counts[done : done + len(part)]
         began = _begin_quarter(policy, streams_of(policy, lane), after, part[0].quarter)
         streams = [granted(stream, after.get(stream.key)) for stream in streams_of(policy, lane)]
-        readings += _step_streams(streams, after, part, of_part, released, began)
+        read = _step_streams(streams, after, part, of_part, released, began)
+        for block, of_block in zip(part, read, strict=True):
+            after[HEARD] = heard_after(after.get(HEARD), block.stage_version, block.end, of_block)
+        readings += read
         last = part[-1]
         after["last"] = {"start": last.start.isoformat(), "end": last.end.isoformat(), "version": last.stage_version}
         done += len(part)
@@ -207,16 +213,26 @@ def _step_streams(
 ) -> list[tuple[TriggerReading, ...]]:
     """All streams over blocks that are alike; `began`: those whose quarter begins with the first of them. `state` is changed."""
     latches = set(state.get("fired", ()))
-    given_up = {stream.key for stream in streams if stream.key in latches and _is_let_go_by(stream, blocks[0])}
+    knew = {key: datetime.fromisoformat(moment) for key, moment in state.get(KNOWING, {}).items()}
+    acts = {s.key: _acts(s, released, knew.get(s.key)) for s in streams if s.key in latches}
+    given_up = {s.key for s in streams if s.key in latches and _is_let_go_by(s, blocks[0], acts[s.key], s.key in knew)}
     latches -= given_up
     stored = [state[s.key] if s.key in state else fresh(s) for s in streams]
     stored = [without_evidence(one) if s.key in given_up else one for s, one in zip(streams, stored, strict=True)]
-    let_go = np.array([s.key in latches and _is_void(s, blocks[0], released) for s in streams])
+    let_go = np.array([s.key in latches and any(act > blocks[0].start for act in acts[s.key]) for s in streams])
     slots: list[list[TriggerReading | None]] = [[None] * len(streams) for _ in blocks]
     for group in grouped(streams, stored):
         _read_group(group, state, blocks, counts, let_go[group.places], (given_up, began), slots)
     rows = [tuple(reading for reading in row if reading is not None) for row in slots]
-    state["fired"] = sorted(latches | {_key(reading) for row in rows for reading in row if reading.fired})
+    fired = {_key(reading) for row in rows for reading in row if reading.fired}
+    state["fired"] = sorted(latches | fired)
+    for stream in streams:
+        known = [act for act in _acts(stream, released) if act > blocks[0].start]
+        if known and stream.key in fired - latches:
+            knew[stream.key] = max(known)
+    state[KNOWING] = {key: knew[key].isoformat() for key in state["fired"] if key in knew}
+    if not state[KNOWING]:
+        del state[KNOWING]
     return rows
 
 
@@ -295,17 +311,27 @@ def _key(reading: TriggerReading) -> str:
     return f"trigger:{reading.trigger}|{reading.segment}"
 
 
-def _is_let_go_by(stream: Stream, block: Block) -> bool:
-    """Whether the block is the first behind an act of a person that lets go of this stream's evidence."""
-    return bool(block.resumes or (block.enables and stream.action is Action.DISABLE_EXECUTION))
+def _is_let_go_by(stream: Stream, block: Block, acts: Sequence[datetime], knew: bool) -> bool:
+    """Whether the block is the first behind an act of a person that lets go of this stream's evidence; `knew`: an earlier act was known."""
+    first = bool(block.resumes or (block.enables and stream.action is Action.DISABLE_EXECUTION))
+    return first and (not knew or any(act <= block.start for act in acts))
 
 
-def _is_void(stream: Stream, block: Block, released: LetGo) -> bool:
-    """Whether a person let go of this stream after the block had opened: what it holds was known, or seen, by then."""
-    moments = [released.resumed_at]
-    if stream.action is Action.DISABLE_EXECUTION:
-        moments.append(released.enabled_at)
-    return any(moment is not None and moment > block.start for moment in moments)
+def _acts(stream: Stream, released: LetGo, known: datetime | None = None) -> list[datetime]:
+    """The newest acts of people that let go of this stream where it has fired; only those after `known`."""
+    return let_go_acts(stream.action is Action.DISABLE_EXECUTION, released, known)
+
+
+def let_go_acts(switches_off: bool, released: LetGo, known: datetime | None = None) -> list[datetime]:
+    """The newest acts after `known` that let go of a fired stream: a resumption, or switching execution on for one that switches it off."""
+    moments = (released.resumed_at, released.enabled_at if switches_off else None)
+    return [moment for moment in moments if moment is not None and (known is None or moment > known)]
+
+
+def fired_knowing(state: Mapping[str, Any], key: CountKey) -> datetime | None:
+    """The newest act of a person that was known when the stream fired on a block from before it."""
+    said = state.get(KNOWING, {}).get(f"trigger:{key[0]}|{key[1]}")
+    return None if said is None else datetime.fromisoformat(said)
 
 
 def latched(states: Iterable[Mapping[str, Any]]) -> frozenset[CountKey]:

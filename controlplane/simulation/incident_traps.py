@@ -198,24 +198,28 @@ _DATA = (
     ),
     Incident(
         name="metric_stops",
-        injected="the judge of answers falls silent; everything else is logged",
-        expected="its verdict is NO_DATA: it neither passes nor accuses",
+        injected="nobody logs how long an answer took any more; everything else is logged",
+        expected="NO_DATA neither passes nor accuses: the ramp is held until it is back",
         covers=("metric_stops", "no_data"),
-        crowd=Crowd(judged=0.0),
-        acts=(Change(at=3.0, arms=BOTH, to={}),),
+        acts=(Change(at=3.0, arms=BOTH, to={"nulls": ("latency_ms",)}),),
         minutes=9.0,
-        beat=180.0,
-        expect=Expect(verdicts={**_GOOD, "hallucination_breach": "NO_DATA"}),
+        expect=Expect(
+            state=RolloutState.HELD,
+            decisions=(("hold", "silent_metric"),),
+            verdicts={**_GOOD, "latency_collapse": "NO_DATA"},
+        ),
     ),
     Incident(
         name="nulls",
         injected="every measured field of both arms is logged as NULL",
-        expected="NO_DATA where nothing is known, and no action",
+        expected="NO_DATA where nothing is known: the ramp is held, and nobody is accused",
         covers=("nulls", "no_data"),
         acts=(Change(at=0.5, arms=BOTH, to={"nulls": _MEASURED}),),
         minutes=9.0,
         beat=180.0,
         expect=Expect(
+            state=RolloutState.HELD,
+            decisions=(("hold", "silent_metric"),),
             verdicts={
                 "latency_collapse": "NO_DATA",
                 "timeout_collapse": "NO_DATA",
@@ -223,7 +227,7 @@ _DATA = (
                 "safety_misrouting": "NO_DATA",
                 "misclassification": "NO_DATA",
                 "csat_drop": "NO_DATA",
-            }
+            },
         ),
     ),
     Incident(

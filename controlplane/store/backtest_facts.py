@@ -28,7 +28,8 @@ JUDGED_METRICS = ("hallucination_rate", "misclassification_rate", "misrouting_ra
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """First requests: `place` of the conversation, `time` in microseconds, `latency_ms`, `cost_usd`, `timed_out`, `failed`; -1 = unknown. All `(n,)`."""
+    """First requests: `place` of the conversation, `time` in microseconds, `latency_ms`, `cost_usd`, `timed_out`, `failed`; -1 = unknown.
+    All `(n,)`."""
 
     place: IntArray
     time: IntArray

@@ -43,8 +43,8 @@ Levels = tuple[int, int, int, int, int]
 class CountSpec:
     """What one trigger or certificate wants counted: blocks of `span_seconds`, labels final after `maturity_seconds`.
 
-    `slo_ms` belongs to `slow_share` only, `cap_usd` to `costly_share`. `segments` are counted besides all traffic. `labels`: of evaluations, "any" or only those
-    of a "person". `shadow`: the salt by which the control arm is split in two, "" for the arms themselves.
+    `slo_ms` belongs to `slow_share` only, `cap_usd` to `costly_share`. `segments` are counted besides all traffic. `labels`: of
+    evaluations, "any" or only those of a "person". `shadow`: the salt by which the control arm is split in two, "" for the arms themselves.
     """
 
     metric: str

@@ -30,6 +30,7 @@ import polars as pl
 from sqlalchemy import Boolean, Float, Integer, Table
 
 from controlplane.core.audit import canonical, sha256_text
+from controlplane.core.silence import HEARD
 from controlplane.store import state_tables
 from controlplane.store.queries import load
 from controlplane.store.warehouse import STORAGE_VERSION
@@ -51,6 +52,7 @@ _FROM_FACTS = {
     "sources": "snapshot/sources",
 }
 _SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoinstall_known_extensions": False}
+_OF_CUSTOMERS = ("conversation_id",)  # of a containment: who it was stays with the facts
 _NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
 
@@ -206,7 +208,8 @@ def _write(
             target.from_arrow(cursor.sql(load(query), params=params).to_arrow_table()).create(name)
         for table in state_tables.metadata.sorted_tables:
             if table.name not in _NOT_COPIED:
-                target.from_arrow(_frame(table, _recent(table.name, state)).to_arrow()).create(table.name)
+                frame = _frame(table, _recent(table.name, state))
+                target.from_arrow(frame.drop(_OF_CUSTOMERS, strict=False).to_arrow()).create(table.name)
         target.from_arrow(_lanes(state.get("detectors", ())).to_arrow()).create("lanes")
         target.register("ledger_rows", _frame(state_tables.ledger, state.get("ledger", ())).to_arrow())
         target.sql(load("snapshot/readings"), params=window).create("readings")
@@ -250,7 +253,7 @@ def _lanes(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     reduced = []
     for row in rows:
         full = json.loads(row["state"])
-        standing = {key: full[key] for key in ("last", "standings", "fired") if key in full}
+        standing = {key: full[key] for key in ("last", "standings", "fired", HEARD) if key in full}
         reduced.append(
             {**{key: row[key] for key in ("rollout_id", "lane", "closed_until")}, "standing": canonical(standing)}
         )

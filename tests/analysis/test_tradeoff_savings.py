@@ -134,10 +134,10 @@ PAYS = {"hosting_month": 500.0, "api_month": 900.0}
     [
         ({}, True, "yes"),
         ({"labelled": 1999}, False, "labels are too few"),
-        ({"flagged": 40}, False, "quality does not ask"),
+        ({"flagged": 40}, False, "no shortfall of quality is shown"),
         ({"flagged": 40, "worse": True}, True, "yes"),
-        ({"judged": 0, "flagged": 0}, False, "quality does not ask"),
-        ({"limit": None}, False, "quality does not ask"),
+        ({"judged": 0, "flagged": 0}, False, "no shortfall of quality is shown"),
+        ({"limit": None}, False, "no shortfall of quality is shown"),
         ({"api_month": 400.0}, False, "hosting costs more"),
         ({"api_month": None}, None, "unknown"),
     ],
@@ -147,6 +147,12 @@ def test_fine_tuning_needs_a_reason_labels_and_money(change: dict[str, object], 
     assert found.yes is yes
     assert word in found.text
     assert found.reasons
+
+
+def test_too_few_ratings_are_not_called_a_good_sign() -> None:
+    for worse, words in ((None, "too few ratings to tell"), (False, "no shortfall"), (True, "falls short")):
+        found = fine_tune(**{**TUNE, **PAYS, "worse": worse})  # type: ignore[arg-type]
+        assert any(words in reason for reason in found.reasons)
 
 
 GPU = Gpu(usd_hour=2.0, tokens_second=1000.0, utilisation=0.5)

@@ -107,14 +107,14 @@ def in_steps(history: list[StageEvent], of: Lane, marks: list[datetime], **optio
 
 
 @given(histories(), LANES, WATERMARKS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_blocks_are_where_arithmetic_puts_them(history: list[StageEvent], of: Lane, watermark: datetime) -> None:
     blocks = closable(history, of, None, watermark, limit=10_000)
     assert bounds(blocks) == expected(history, of, watermark)
 
 
 @given(histories(), LANES, WATERMARKS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_blocks_tile_each_exposed_span(history: list[StageEvent], of: Lane, watermark: datetime) -> None:
     blocks = closable(history, of, None, watermark, limit=10_000)
     for version, start, end in exposed_spans(history):
@@ -133,7 +133,7 @@ def test_blocks_tile_each_exposed_span(history: list[StageEvent], of: Lane, wate
 
 
 @given(histories(), LANES, st.lists(st.integers(0, 4000), min_size=1, max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_many_small_steps_are_one_big_step(history: list[StageEvent], of: Lane, seconds: list[int]) -> None:
     marks = [at(second) for second in sorted(seconds)]
     assert in_steps(history, of, marks, limit=10_000) == closable(history, of, None, marks[-1], limit=10_000)
@@ -152,7 +152,7 @@ def test_a_limited_run_goes_on_where_it_stopped(
 
 
 @given(histories(), LANES, WATERMARKS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_each_marker_counts_once_for_the_first_block_that_opens_behind_it(
     history: list[StageEvent], of: Lane, watermark: datetime
 ) -> None:

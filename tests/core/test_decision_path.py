@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from controlplane.core.blocks import StageEvent, closable, lanes, let_go
+from controlplane.core.blocks import Block, LetGo, StageEvent, closable, lanes, let_go
 from controlplane.core.judge import Situation, decide, not_let_go
-from controlplane.core.model import BlockCounts, Rollout, RolloutState
+from controlplane.core.model import BlockCounts, Rollout, RolloutState, TriggerReading, Verdict
 from controlplane.core.policy import Policy, parse
 from controlplane.core.rollout import ActorKind, Change, Event, apply, history_name, start
-from controlplane.core.triggers import last_block, step_lane
+from controlplane.core.triggers import VOID, last_block, latched, step_lane
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 HEALTHY, BROKEN = 1, 60  # errors among 100 calls of a minute
@@ -174,3 +174,40 @@ def test_data_that_comes_back_harmful_does_not_release_the_hold() -> None:
     world.look_through(24, 80)
     assert [event for _, event in world.decisions] == ["hold"]
     assert world.rollout.state is RolloutState.HELD
+
+
+def test_what_fires_only_after_a_resumption_on_older_blocks_is_not_let_go_of() -> None:
+    """Labels mature for a day: a person who resumed at noon cannot have known what yesterday's blocks say at one o'clock.
+
+    So it acts at once, its later blocks are heard, the block behind the resumption gives nothing up, and only a resumption after it does.
+    """
+    policy = parse(TEXT.format(action="rollback"))
+    (lane,) = lanes(policy)
+    act = T0 + timedelta(minutes=30)
+    released = LetGo(resumed_at=act)
+    state: dict[str, Any] = {}
+    key = ("errors", "all")
+
+    def read(minute: int, bad: int, known: LetGo, **marks: int) -> TriggerReading:
+        nonlocal state
+        start = T0 + timedelta(minutes=minute)
+        block = Block(start, start + timedelta(minutes=1), 1, minute == 0, **marks)
+        counts = BlockCounts("api_error_rate", "all", start, 60, n_t=200, x_t=bad)
+        taken = step_lane(policy, lane, json.loads(json.dumps(state)), block, {key: counts}, known)
+        state = taken.state
+        return taken.readings[0]
+
+    assert not read(0, 0, released).fired
+    fired = next(minute for minute in range(1, 20) if read(minute, 60, released).fired)
+    assert not_let_go(policy, [state], released) == {key}
+    assert read(fired + 1, 60, released).verdict is Verdict.FAIL, "heard, not void"
+    behind = read(31, 60, released, resumes=1)
+    assert behind.fired
+    assert not_let_go(policy, [state], released) == {key}
+    again = LetGo(resumed_at=T0 + timedelta(minutes=40))
+    assert not_let_go(policy, [state], again) == frozenset(), "now it was known"
+    void = read(35, 60, again)
+    assert (void.reason, void.fired) == (VOID, False), "its evidence is over the threshold still, and has no say"
+    assert not read(41, 0, again, resumes=1).fired
+    assert latched([state]) == frozenset()
+    assert "knowing" not in state

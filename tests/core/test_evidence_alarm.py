@@ -288,3 +288,30 @@ def test_a_whole_week_at_the_margin_stays_within_alpha():
     stats = two_arm(rng, 5, 95, base + 0.02, base, (WEEK_BLOCKS, weeks))
     alarms = first_alarm("two_sample", stats, 0.02, alpha)
     assert np.sum(alarms >= 0) <= worst_tolerable(weeks, alpha)
+
+
+def test_many_weeks_are_read_in_parts_as_if_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    n_t, n_c = rng.integers(0, 30, (60, 11)), rng.integers(0, 30, (60, 11))
+    stats = {"nT": n_t, "xT": rng.binomial(n_t, 0.5), "nC": n_c, "xC": rng.binomial(n_c, 0.1)}
+    whole = first_alarm("two_sample", stats, 0.02, 0.01)
+    assert len(set(whole.tolist())) > 2
+    monkeypatch.setattr("controlplane.core.evidence.alarm.WEEKS_AT_ONCE", 4)
+    assert first_alarm("two_sample", stats, 0.02, 0.01).tolist() == whole.tolist()
+    with pytest.raises(ValueError, match="one shape"):
+        first_alarm("two_sample", stats | {"xC": stats["xC"][:, :4]}, 0.02, 0.01)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64, np.float32])
+def test_any_type_of_number_will_do_and_nothing_is_changed(kind: type) -> None:
+    """Small unsigned integers would wrap around where one count is taken from another."""
+    n = np.full((40, 2), 200).astype(kind)
+    stats = {"nT": n, "xT": (n // 2).astype(kind), "nC": n, "xC": (n // 4).astype(kind)}
+    before = {name: values.copy() for name, values in stats.items()}
+    for values in stats.values():
+        values.flags.writeable = False
+    plain = {name: values.astype(int).tolist() for name, values in stats.items()}
+    assert (
+        first_alarm("two_sample", stats, 0.02, 0.01).tolist() == first_alarm("two_sample", plain, 0.02, 0.01).tolist()
+    )
+    assert all((stats[name] == before[name]).all() for name in stats)

@@ -57,6 +57,10 @@ ERRORS = [
     ("rated_share = 0.2", "rated_share = 0", "traffic.rated_share", "no share"),
     ("audited_share = 0.02", "audited_share = 2", "traffic.audited_share", "no share"),
     ("verify_seconds = 60", "verify_seconds = 0", "watch.verify_seconds", "at least 1"),
+    ("verify_seconds = 60", "verify_seconds = 1000000000", "watch.verify_seconds", "longer than ten years"),
+    ("cooldown_minutes = 30", "cooldown_minutes = 1e300", "decisions.cooldown_minutes", "longer than ten years"),
+    ("max_hours = 12", "max_hours = 1e6", "overrides.max_hours", "longer than ten years"),
+    ("per_minute = 200", "per_minute = 1e300", "traffic.per_minute", "no traffic"),
     ('segments = ["retail", "business"]', 'segments = ["retail|x", "business"]', "watch.segments", "'|'"),
     ('release = "v2.*"', 'release = "  "', "release", "names no release"),
     ('release = "v2.*"', 'release = "v[2"', "release", "nothing closes"),
@@ -99,6 +103,23 @@ def test_names_of_the_products_own_checks_are_reserved(name: str) -> None:
                 'certificates]]\nname = "escalation"', f'certificates]]\nname = "{name}"'
             )
         )
+
+
+def test_a_policy_without_triggers_stops_no_harm() -> None:
+    text = TEXT[: TEXT.index("[[triggers]]")] + TEXT[TEXT.index("[[certificates]]") :]
+    with pytest.raises(PolicyError) as caught:
+        parse(text)
+    found = {problem.key: problem for problem in caught.value.problems}
+    assert "there is none" in found["triggers"].message
+    assert "one of none" in found["overrides.never"].remedy
+
+
+def test_a_policy_that_exposes_nobody_is_warned_of() -> None:
+    text = TEXT
+    for audience in ("low_risk", "eligible"):
+        text = text.replace(f'audience = "{audience}"', 'audience = "employees"')
+    assert text != TEXT
+    assert [p.key for p in problems(text) if "nobody but employees" in p.message] == ["phases"]
 
 
 WARNINGS = [

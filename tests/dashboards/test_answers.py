@@ -40,7 +40,7 @@ def test_no_rollout_says_how_to_begin(empty_home: Path) -> None:
 def test_not_yet_names_what_is_missing_with_numbers(healthy_home: Path) -> None:
     answer = answers.answer(load(healthy_home))
     assert (answer.headline, answer.tone) == ("May it grow to 50 %? Not yet.", WAIT)
-    assert answer.sentence.startswith("2 of 8 requirements are missing: CSAT is not certified yet (evidence ")
+    assert answer.sentence.startswith("2 of 12 requirements are missing: CSAT is not certified yet (evidence ")
     assert answer.sentence.endswith(" of 20); approvals: none, 1 (not the author) needed.")
     tones = {line.name: line.tone for line in answer.lines}
     assert tones["Customers treated"] == GOOD
@@ -148,7 +148,9 @@ def test_the_page_and_the_control_process_ask_the_same_gate(tiny_world) -> None:
     rollout = world.rollout
     assert rollout is not None
     theirs = evaluate.gate(
-        SimpleNamespace(warehouse=world.warehouse, state=world.state, policy=world.policy), rollout, world.now
+        SimpleNamespace(warehouse=world.warehouse, state=world.state, policy=world.policy, probe=None),
+        rollout,
+        world.now,
     )
     ours = answers.gate(load(world.home))
     assert ours == theirs

@@ -210,7 +210,7 @@ def test_the_ledger_becomes_readings_with_their_counts(tiny_world) -> None:
     assert all(row[3] is not None and row[3] > 0 for row in rows if row[0] == "escalation_increase" and row[1] == "all")
     assert all(row[4] is not None for row in rows if row[0] == "csat_drop" and row[1] == "all")
     standing = json.loads(query(path, "SELECT standing FROM lanes")[0][0])
-    assert set(standing) == {"last", "standings", "fired"}
+    assert set(standing) == {"last", "standings", "fired", "heard"}
 
 
 def test_two_days_of_minute_blocks_with_thirty_streams_fit_in_memory(stores) -> None:

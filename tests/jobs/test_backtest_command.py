@@ -13,10 +13,11 @@ import pytest
 
 from controlplane.core.policy import parse
 from controlplane.store.state import StateWriter
-from controlplane.store.warehouse import Warehouse, WarehouseError
-from jobs.backtest_gate import KIND, failing, missing_backtest
+from controlplane.store.state_evaluation import ArtefactRow
+from controlplane.store.warehouse import Warehouse, WarehouseError, WarehouseLocked
+from jobs.backtest_gate import KIND, failing, missing_backtest, vouched
 from jobs.backtest_history import histories, opened, read_windows
-from jobs.console import BAD_INPUT, REFUSED
+from jobs.console import BAD_INPUT, OUTSIDE, REFUSED
 from tests.analysis.backtest_world import flat_records, history, iso, policy
 from tests.jobs.command_line import Cli
 
@@ -133,6 +134,45 @@ def test_a_policy_that_breaks_its_promise_ends_with_1_and_starts_no_release_but_
     assert "failed: 40 of 200" in payload
 
 
+class Recorded:
+    """A state that knows of these backtests, all vouched for."""
+
+    def __init__(self, *summaries):
+        self.rows = [
+            ArtefactRow(f"b{i}", KIND, "", {"policy_hash": REQUIRED.hash, "failing": [], **summary}, NOW)
+            for i, summary in enumerate(summaries)
+        ]
+
+    def artefacts(self, kind):
+        return self.rows
+
+    def vouched(self, event, subject):
+        return [vouched(row.summary) for row in self.rows if row.artefact_id == subject]
+
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+REQUIRED = policy(extra="\n[decisions]\nbacktest_required = true\n")
+
+
+def tried(replays, verdict="not shown"):
+    return {"verdict": verdict, "false_rollback": {"replays": replays}}
+
+
+@pytest.mark.parametrize(
+    ("summaries", "opens"),
+    [
+        ([tried(20)], False),
+        ([tried(1_999), tried(20)], False),
+        ([tried(2_000)], True),
+        ([tried(400, "kept"), tried(20)], True),
+        ([tried(2_000, "kept"), tried(2_000) | {"failing": ["stress drift"]}], False),
+        ([tried(2_000) | {"failing": ["stress drift"]}, tried(2_000, "kept")], False),
+    ],
+)
+def test_where_a_backtest_is_asked_for_a_handful_of_replays_or_a_second_try_does_not_do(summaries, opens):
+    assert (missing_backtest(Recorded(*summaries), REQUIRED) is None) == opens
+
+
 def test_what_fails_is_named():
     rollbacks = {"count": 3, "replays": 100, "lower95": 0.008, "promised": 0.01}
     stress = [
@@ -194,6 +234,17 @@ def test_bad_windows_name_the_place(cli, four, logs, tmp_path, text, message):
     path = tmp_path / "w.csv"
     path.write_text(text)
     assert message in cli.refused("policy", "backtest", four, "--history", logs, "--incidents", path, code=BAD_INPUT)
+
+
+def test_facts_that_are_in_use_say_what_to_do(cli, four, logs, monkeypatch):
+    cli("ingest", logs)
+
+    def locked(path, **more):
+        raise WarehouseLocked(f"the warehouse {path} is in use by process 7")
+
+    monkeypatch.setattr(Warehouse, "open", locked)
+    message = cli.refused("policy", "backtest", four, "--replays", "20", code=OUTSIDE)
+    assert "in use by process 7; or name the logs themselves" in message
 
 
 def test_facts_of_an_earlier_version_are_read_and_left_as_they_are(tmp_path):

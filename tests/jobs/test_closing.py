@@ -21,7 +21,8 @@ from controlplane.core.policy import Policy, parse
 from controlplane.core.policy_switch import POLICY as POLICY_NOTE
 from controlplane.core.triggers import BEFORE_POLICY
 from controlplane.store.state import StateWriter
-from controlplane.store.state_rows import Commit
+from controlplane.store.state_rows import AuditEntry, Commit
+from controlplane.store.utc import to_naive
 from controlplane.store.warehouse import Warehouse
 from jobs import actions
 from jobs.closing import Closing, close
@@ -63,6 +64,12 @@ def test_fair_customers_raise_no_check_and_are_counted_once(
     assert sum(n_t + n_c for _, _, n_t, n_c in ratio) == 45 * 40 - 40 * grace // 60 - 1
     shadow = evidence(closing, "aa_shadow")
     assert {segment for segment, *_ in shadow} == {"escalation_increase", "csat_drop"}
+    halves = [(start, n_t, n_c) for segment, start, n_t, n_c in shadow if segment == "escalation_increase"]
+    with deps.warehouse.cursor() as cursor:
+        query = "SELECT count(*) FROM units WHERE arm = 'baseline' AND started_at < ?"
+        ((controls,),) = cursor.execute(query, [to_naive(halves[-1][0] + timedelta(minutes=15))]).fetchall()
+    assert sum(n_t + n_c for _, n_t, n_c in halves) == controls, "the control's customers, and nobody else"
+    assert 0.4 * controls < sum(n_t for _, n_t, _ in halves) < 0.6 * controls
     assert {segment for segment, *_ in evidence(closing, "response_rate")} == {"answers_less", "answers_more"}
     assert not [reading for reading in closing.readings if reading.fired]
 
@@ -149,7 +156,9 @@ def put_in_force(deps: Deps, text: str, minute: float) -> None:
     deps.policy = parse(text)
     deps.state.register_policy(deps.policy.hash, deps.policy.name, text, moment)
     after = replace(rollout, policy_hash=deps.policy.hash, version=rollout.version + 1, updated_at=moment)
-    deps.state.commit(Commit(rollout=after, expected_version=rollout.version, stage_event="policy"), moment)
+    audit = AuditEntry("ana", "policy", rollout.rollout_id, "another one", {"version": after.version})
+    commit = Commit(rollout=after, expected_version=rollout.version, stage_event="policy", audit=(audit,))
+    deps.state.commit(commit, moment)
 
 
 def state_of(deps: Deps, rollout_id: str) -> dict[str, dict[str, Any]]:

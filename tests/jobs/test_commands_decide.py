@@ -123,7 +123,7 @@ def test_two_people_approve_and_a_deploy_between_them_begins_anew(cli: Cli, tmp_
     author = cli.refused("promote", "--actor", "Ben", "--reason", "mine", code=1)  # the release's author is ben
     assert "approvals: Cleo, needs 2" in author
     assert "is recorded" not in author
-    cli("deploy", "new knowledge base", "--actor", "cleo")
+    cli("release", "changed", "new knowledge base", "--actor", "cleo")
     assert "approvals: eva, needs 2" in cli.refused("promote", "--actor", "eva", "--reason", "looks good", code=1)
     assert cli.json("promote", *PERSON)["version"] == 3
     events = [row["event"] for row in cli.json("audit", "log")["rows"]]

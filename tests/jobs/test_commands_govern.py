@@ -83,6 +83,8 @@ def test_help_says_in_a_sentence_or_an_example_what_a_command_does(words: tuple[
 MAKES_ONE = {("demo",), ("up",), ("ingest",), ("replay",), ("release", "start"), ("assistant", "chat")}
 NEEDS_NONE = {
     ("policy", "lint"),
+    ("drill",),
+    ("experiment", "replay"),
     *(("assistant", name) for name in ("train", "models", "recalibrate")),
     *(("eval", name) for name in ("groundedness", "calibrate-groundedness", "intents")),
 }
@@ -104,6 +106,7 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
         ("dataset", "export"): ("support", "--out", str(tmp_path / "out.jsonl")),
         ("policy", "apply"): ("other.toml",),
         ("policy", "diff"): ("in-force", "in-force"),
+        ("policy", "backtest"): ("in-force",),
         ("override", "add"): ("timeouts", "--hours", "1"),
         ("override", "end"): ("v1-o1",),
         ("containment", "release"): ("fraud",),
@@ -479,7 +482,7 @@ def edited(old: str, new: str) -> tuple[str, int]:
         ('metric = "csat"', 'metric = "karma"', "triggers.0.metric"),
         ('action = "rollback"', 'action = "pray"', "triggers.0.action"),
         ("slo_ms = 4000", "slo_ms = -1", "triggers.4.slo_ms"),
-        ("weight = 0.15", "weight = 0", "triggers.3.weight"),
+        ("weight = 0.125", "weight = 0", "triggers.3.weight"),
     ],
 )
 @pytest.mark.usefixtures("signals")

@@ -15,6 +15,7 @@ from controlplane.core.policy import parse
 from controlplane.settings import Workspace, shipped_policy
 from controlplane.store.warehouse import Warehouse
 from jobs.policy_picture import short_count, short_time
+from jobs.policy_plan import traffic_words
 from tests.core.policy_texts import TEXT, edited, line_of
 from tests.jobs.command_line import Cli
 
@@ -85,6 +86,7 @@ def test_warnings_are_told_and_are_errors_when_strict(cli: Cli, file: Path) -> N
         [],
         ["certificates.0.margin"],
     )
+    assert "--strict takes warnings as errors" in cli("policy", "lint", file, "--strict", code=2).out
     assert not cli.home.exists()
 
 
@@ -177,7 +179,25 @@ def test_plan_takes_the_traffic_that_is_said(cli: Cli, file: Path) -> None:
     said = cli("policy", "plan", file).out
     assert "never: not within the planned horizon" in said
     assert "200 units a minute ([traffic] of the policy)" in said
+    assert [traffic_words(value) for value in (0.1, 12.34, 1e5)] == [
+        "0.1 units a minute",
+        "12.3 units a minute",
+        "100,000 units a minute",
+    ]
     assert all(trigger.name in said for trigger in parse(TEXT).triggers)
+
+
+def test_a_text_that_begins_with_a_mark_of_its_encoding_is_read(cli: Cli, file: Path) -> None:
+    plain = cli.json("policy", "lint", file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert cli.json("policy", "lint", file) == plain
+
+
+def test_nothing_is_blind_where_nobody_is_exposed(cli: Cli, file: Path) -> None:
+    text = TEXT.replace('audience = "low_risk"', 'audience = "employees"')
+    file.write_text(text.replace('audience = "eligible"', 'audience = "employees"'))
+    value = cli.json("policy", "plan", file, "--traffic", "10")
+    assert (value["triggers"], value["blind"]) == ([], [])
 
 
 def test_plan_without_any_traffic_names_the_three_sources(cli: Cli, file: Path) -> None:

@@ -134,8 +134,10 @@ def test_the_numbers_are_those_of_the_log(cli: Cli, records: list[dict[str, Any]
     assert found["satisfaction"]["control"] == CONTROL
     assert found["satisfaction"]["mean_treated"] == 5.0
     assert found["latency"]["requests"] == TREATED
-    assert found["hardware"]["numbers"]["tokens_day"] == round(
-        sum(row["tokens_in"] + row["tokens_out"] for row in mine) * 24 / 31
+    hours = (max(datetime.fromisoformat(row["ts"]) for row in mine) - START) / timedelta(hours=1)
+    assert found["hardware"]["numbers"]["hours_logged"] == pytest.approx(hours, abs=0.01)
+    assert found["hardware"]["numbers"]["tokens_day"] == pytest.approx(
+        sum(row["tokens_in"] + row["tokens_out"] for row in mine) * 24 / hours, rel=1e-3
     )
 
 

@@ -127,6 +127,7 @@ def test_everything_comes_out_again(recorded: Recorded) -> None:
     assert (one["rollout_id"], one["decisions"]) == (recorded.rollout_id, 1)
     assert one["blocks"] == one["blocks_counted"] > 60
     assert "verified: everything comes out again" in evidence_replay.text(value)
+    assert {recorded.row(lane, 0)["last_batch"] for lane in ("60s+300s", "60s+600s")} == {1}, "the newest batch counted"
 
 
 def test_a_count_that_was_changed_is_found_with_block_and_stream(recorded: Recorded) -> None:
@@ -200,6 +201,55 @@ def test_a_detector_state_that_was_changed_is_found(recorded: Recorded) -> None:
     recorded.change("UPDATE detectors SET state = ? WHERE lane = '60s+600s'", json.dumps(state))
     value = recorded.replayed(facts=False)
     assert streams(value, "state") == {("60s+600s", "trigger:csat_drop|all")}
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE stages SET started_at = '2026-01-05T09:16:30.000000Z' WHERE event = 'resume'", "history"),
+        ("UPDATE stages SET event = 'auto_resume' WHERE event = 'resume'", "history"),
+        ("DELETE FROM stages WHERE event = 'resume'", "history"),
+        ("UPDATE stages SET share = 0.4 WHERE event = 'hold'", "history"),
+        ("DELETE FROM audit WHERE event = 'rollback'", "history"),
+        ("DELETE FROM detectors WHERE lane = '60s+600s'", "state"),
+        ("UPDATE detectors SET closed_until = '2027-01-01T00:00:00.000000Z' WHERE lane = '60s+600s'", "state"),
+    ],
+)
+def test_what_is_in_no_chain_is_found_by_what_is(recorded: Recorded, statement: str, what: str) -> None:
+    """Blocks, weights and what people let go of follow from the history; what comes next follows from the stored lanes."""
+    assert recorded.change(statement) == 1
+    value = recorded.replayed(facts=False)
+    assert not value["ok"]
+    assert what in {one["what"] for one in value["differences"]}
+
+
+@pytest.mark.parametrize("gone", ["fired", "last", "trigger:escalation_increase|all", "budgets"])
+def test_what_was_removed_from_a_stored_lane_is_found(recorded: Recorded, gone: str) -> None:
+    with sqlite3.connect(recorded.home / "state.sqlite") as connection:
+        (text,) = connection.execute("SELECT state FROM detectors WHERE lane = '60s+300s'").fetchone()
+    state = json.loads(text)
+    del state[gone]
+    recorded.change("UPDATE detectors SET state = ? WHERE lane = '60s+300s'", json.dumps(state))
+    assert streams(recorded.replayed(facts=False), "state") == {("60s+300s", gone)}
+
+
+def test_a_row_that_cannot_be_read_is_named(recorded: Recorded) -> None:
+    recorded.change("UPDATE ledger SET counts = '{' WHERE seq = 5")
+    message = Cli(recorded.home).refused("evidence", "replay", "--ledger-only", code=2)
+    assert "row 5 of the evidence ledger" in message
+    assert "restore the state" in message
+
+
+def test_a_name_that_was_removed_from_a_reading_is_found(recorded: Recorded) -> None:
+    row = recorded.row("60s+300s", 9)
+
+    def edit(readings: list[dict[str, Any]]) -> None:
+        for item in readings:
+            del item["fired"]
+
+    recorded.edit(row, "readings", edit)
+    value = recorded.replayed(facts=False)
+    assert ("60s+300s", "escalation_increase|all") in streams(value, "evidence")
 
 
 def facts_changed(recorded: Recorded, statement: str, *values: Any) -> None:

@@ -120,6 +120,7 @@ def test_dates_amounts_and_missing_variances(tmp_path):
         (lambda f: pl.concat([f, f.with_columns(x=pl.col("x") * 0)]), "the same arm and look is there twice"),
         (lambda f: f.filter(pl.col("variant") != "control"), "has no control"),
         (lambda f: f.with_columns(share=0.0), "they must be above 0"),
+        (lambda f: f.with_columns(share=pl.col("look") / 100), "has shares that change over the looks"),
         (lambda f: f.head(0), "has no row"),
         (
             lambda f: f.with_columns(look=pl.when(pl.col("variant") == "a").then(99).otherwise(pl.col("look"))),
@@ -149,7 +150,10 @@ def test_other_bad_input(tmp_path, looks_csv):
     assert (code, out) == (2, "")
     assert "there is no folder" in err
     assert "is a folder" in run(looks_csv, "--out", tmp_path)[2]
-    assert "--alpha is 0" in run(looks_csv, "--alpha", "0")[2]
+    for alpha in ("0", "1e-300", "0.6", "nan"):
+        assert f"--alpha is {float(alpha)}; it must lie between" in run(looks_csv, "--alpha", alpha)[2]
+    for alpha in ("1e-9", "0.5"):
+        assert run(looks_csv, "--alpha", alpha)[0] == 0
     assert "--tightest is -1" in run(looks_csv, "--tightest", "-1")[2]
 
 
@@ -223,6 +227,7 @@ def test_tests_with_nothing_to_compare_are_counted(tmp_path, columns, compared):
         (wide(count_c=[100.0, -1, 300]), "row 2: count_c is negative"),
         (wide(time_since_start=[1.0, None, 3]), "row 2: time_since_start is missing"),
         (wide(time_since_start=[1.0, 1.0, 3]), "the same look is there twice"),
+        (wide(count_t=[100.0, 1e300, 300]), "row 2: count_t is above 1e\\+15"),
         (wide(variance_t=[4.0, 4, -1]), "row 3: variance_t is negative"),
         (wide(mean_t=[2.0, float("inf"), 2]), "row 2: mean_t is infinite"),
         (wide(experiment_id=["x", None, "x"]), "row 2: experiment_id is missing"),

@@ -586,7 +586,6 @@ def test_times_are_utc_text_that_sorts_as_it_compares() -> None:
     berlin = timezone(timedelta(hours=1))
     moments = [T0 + timedelta(microseconds=n * 333_333) for n in range(5)]
     texts = [to_text(moment) for moment in moments]
-    assert texts == sorted(texts)
     assert all(one < two for one, two in pairwise(texts))
     assert [from_text(text) for text in texts] == moments
     assert to_text(T0.astimezone(berlin)) == to_text(T0) == "2026-01-05T09:00:00.000000Z"

@@ -16,6 +16,7 @@ from controlplane.core.policy import parse
 from controlplane.core.rollout import ActorKind, Change, Event, start
 from controlplane.settings import shipped_policy
 from controlplane.store.state import StateWriter
+from controlplane.store.state_migrations import SCHEMA_VERSION
 from controlplane.store.state_rows import AuditEntry, Commit
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -106,7 +107,7 @@ def test_two_processes_may_open_a_new_workspace_at_once(url: str, attempt: int) 
     at_once("migrate", url, (), ())
     writer = StateWriter(url)
     assert writer.version() == 0
-    assert [row["version"] for row in writer.export()["schema_version"]] == [1]
+    assert [row["version"] for row in writer.export()["schema_version"]] == [SCHEMA_VERSION]
     assert len(writer.export()["state_version"]) == 1
     writer.close()
 

@@ -16,6 +16,8 @@ from controlplane.core.evidence.weights import IntArray, WeightPlan
 WEEK_BLOCKS = 10_080
 CELLS_AT_ONCE = 8_192
 """Blocks x streams per pass: small enough to stay in the processor's cache, large enough to hide Python."""
+WEEKS_AT_ONCE = 256
+"""Weeks are independent: so many at a time become floating-point numbers, and memory stays near that of the counts themselves."""
 
 
 def week_plan(deploys: bool = False) -> WeightPlan:
@@ -35,8 +37,15 @@ def first_alarm(
     lost. `alpha`: for this stream alone. `deploys`: indices of the blocks that open right after a known deploy.
     Raises ValueError naming the argument that is wrong.
     """
+    arrays = {name: np.asarray(values) for name, values in stats.items()}
+    shapes = {values.shape[:2] for values in arrays.values()}
+    n_weeks = max((shape[1] for shape in shapes if len(shape) == 2), default=0)
+    if len(shapes) == 1 and n_weeks > WEEKS_AT_ONCE:
+        parts = (slice(begin, begin + WEEKS_AT_ONCE) for begin in range(0, n_weeks, WEEKS_AT_ONCE))
+        found = [{name: values[:, part] for name, values in arrays.items()} for part in parts]
+        return np.concatenate([first_alarm(kind, part, limit, alpha, deploys) for part in found])
     spec = StreamSpec(kind, limit, alpha)
-    columns = check_stats(spec, stats)
+    columns = check_stats(spec, arrays)
     n_blocks, n_weeks = next(iter(columns.values())).shape[:2]
     events = _week_events(n_blocks, deploys)
     streams = Streams.fresh(spec, week_plan(deploys=len(deploys) > 0), n_weeks)
@@ -54,8 +63,8 @@ def first_crossing(spec: StreamSpec, streams: Streams, columns: Mapping[str, Flo
         streams, fired = crossings(
             spec, streams, {name: values[span] for name, values in columns.items()}, events[span]
         )
-        found = fired.any(axis=0) & (alarm < 0)
-        alarm[found] = begin + fired.argmax(axis=0)[found]
+        first = fired.any(axis=0) & (alarm < 0)
+        alarm[first] = begin + fired.argmax(axis=0)[first]
         if np.all(alarm >= 0):
             break
     return alarm

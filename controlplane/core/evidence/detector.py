@@ -257,15 +257,19 @@ def crossings(
     A mean is at most its largest term, so blocks whose best bet is below the threshold need no mean. The climb and its onset are left as they were.
     """
     bet = _bets(spec, streams, columns, events)
-    log_r, trail = streams.log_r, np.empty(bet.log_e.shape)
+    log_r = streams.log_r
+    trail: FloatArray = np.empty(bet.log_e.shape)
     for t, after in enumerate(trail):
         np.logaddexp(log_r, bet.log_weight[t], out=after)
         after += bet.log_e[t]
         log_r = after
-    above = trail >= spec.log_threshold
-    fired = above.any(axis=-1) if above.any() else np.zeros(bet.weight.shape, dtype=np.bool_)
-    near = np.nonzero(fired)
-    fired[near] = np.logaddexp.reduce(trail[near], axis=-1) - np.log(trail.shape[-1]) >= spec.log_threshold
+    above: BoolArray = trail >= spec.log_threshold
+    fired: BoolArray = np.zeros(bet.weight.shape, dtype=np.bool_)
+    if above.any():
+        fired |= above.any(axis=-1)
+    rows, places = np.nonzero(fired)
+    log_mean: FloatArray = np.logaddexp.reduce(trail[rows, places], axis=-1) - np.log(trail.shape[-1])
+    fired[rows, places] = log_mean >= spec.log_threshold
     return replace(streams, log_r=log_r.copy(), control=bet.control, drawn=bet.drawn[-1], waiting=bet.waiting), fired
 
 
