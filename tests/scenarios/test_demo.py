@@ -214,7 +214,11 @@ def test_the_other_commands_work_on_it(told: Run, cli: Cli) -> None:
     assert (incident["state"], incident["trigger"]) == ("resolved", told.story["rollback"]["trigger"])
     found = cli.json("explain")
     triggers = {trigger.name for trigger in parse(shipped_policy("demo")).triggers}
-    assert {"hallucination_breach", "timeouts"} <= {stream["trigger"] for stream in found["streams"]} <= triggers | VALIDITY
+    assert (
+        {"hallucination_breach", "timeouts"}
+        <= {stream["trigger"] for stream in found["streams"]}
+        <= triggers | VALIDITY
+    )
     certificates = {certificate["name"] for certificate in found["certificates"]}
     assert "escalation" in certificates <= {"csat", "escalation"}  # ratings of the second release may not be mature yet
     assert "promise: a release that stays within its limits" in cli("explain").out
