@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from controlplane.assistant import MENU_SERVICE, ReleaseConfig, ServiceProfile, SqliteBank, build_assistant, build_menu
 from controlplane.core.policy import Policy, parse
 from controlplane.settings import Settings, SettingsError, load, shipped_policy
+from controlplane.simulation.review import ReviewConfig
 from controlplane.simulation.world import World, WorldConfig
 from controlplane.store.landing import LandingWriter
 from jobs import demo_report, drift, publish
@@ -129,7 +130,10 @@ def make_story(
     }
     world = World(
         seed,
-        WorldConfig(low_risk_intents=frozenset(policy.assignment.low_risk_intents)),
+        WorldConfig(
+            low_risk_intents=frozenset(policy.assignment.low_risk_intents),
+            review=ReviewConfig(audit_rate=policy.traffic.audited_share),
+        ),
         clock.now,
         assistant=built[GOOD.version],
         menu=build_menu(bank, MENU_SERVICE.seeded(seed)),

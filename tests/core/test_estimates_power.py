@@ -53,7 +53,7 @@ def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="must be above 0"):
         planned_error(0.1, 0, 10)
     with pytest.raises(ValueError, match="choose one of two_sample"):
-        smallest_harm_found("rate_ratio", {}, 0.1, 0.01)
+        smallest_harm_found("sample_ratio", {}, 0.1, 0.01)
     with pytest.raises(ValueError, match="between 0 and 1"):
         smallest_harm_found("one_sample", {"nT": 5}, 0.1, 0.0)
 
