@@ -24,7 +24,8 @@ REPLAYS, BLOCKS = 2_000, 384
 
 
 def run(replays: int = REPLAYS) -> dict[str, Any]:
-    """Seconds of the replays alone, with rivals, and of the whole command's analysis; the ratio to the bare engine."""
+    """False rollbacks of ours and of the rivals' rules; seconds of the replays alone, with rivals, and of the whole command's analysis; the
+    ratio to the bare engine."""
     made, asked = history(blocks=BLOCKS, per_block=100), policy()
     begin = time.perf_counter()
     ramp = lay(asked, made)
@@ -33,7 +34,8 @@ def run(replays: int = REPLAYS) -> dict[str, Any]:
     work = module._harmless(bench, Request(replays=replays))
     alone, with_rivals = (_seconds(lambda w=w: run_all([w], made.rows)) for w in (replace(work, rivals=False), work))
     engine = _engine(replays)
-    whole = _seconds(lambda: backtest(asked, made, Request(replays=replays)))
+    found: dict[str, Any] = {}
+    whole = _seconds(lambda: found.update(backtest(asked, made, Request(replays=replays))))
     return {
         "replays": replays,
         "blocks": BLOCKS,
@@ -44,6 +46,9 @@ def run(replays: int = REPLAYS) -> dict[str, Any]:
         "with_rivals_seconds": round(with_rivals, 2),
         "whole_seconds": round(whole, 2),
         "per_stream": round(alone / len(asked.triggers) / engine, 2),
+        "false_rollbacks": found["false_rollback"]["count"],
+        "at_most": round(found["false_rollback"]["upper95"], 4),
+        "rivals": {name: round(rival["false_rollback"], 4) for name, rival in found["rivals"].items()},
     }
 
 
