@@ -22,7 +22,7 @@ def report(value: dict[str, Any]) -> str:
     """The page for the value of `jobs.experiment_replay.replay_file`."""
     name = value["file"].replace("\\", "/").rsplit("/", 1)[-1]
     parts = _arms(value) if value["shape"] == "arms" else _looks(value)
-    style = files("controlplane.evaluation").joinpath("report_style.css").read_text(encoding="utf-8")
+    style = files("controlplane").joinpath("report_style.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: experiments replayed</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -61,8 +61,7 @@ class Bench:
 
 def may_roll_back(policy: Policy, trigger: Trigger) -> bool:
     """A trigger whose action is a rollback; one on labels of a judge that the policy does not accept only holds."""
-    judged = trigger.metric == "hallucination_rate" and trigger.labels != "person"
-    return trigger.action is Action.ROLLBACK and (policy.judge.accepted or not judged)
+    return trigger.action is Action.ROLLBACK and (policy.judge.accepted or not trigger.judged)
 
 
 def first_alarms(stream: Stream, table: Table, counts: Columns) -> IntArray:

@@ -17,7 +17,7 @@ from controlplane.analysis.backtest_ramp import Ramp
 from controlplane.analysis.backtest_tables import Key, Pair, Table, assume, build
 from controlplane.core.metrics import Family, metric
 from controlplane.core.model import MetricKind
-from controlplane.core.policy_model import Policy, Trigger
+from controlplane.core.policy_model import JUDGED, Policy, Trigger
 from controlplane.store.backtest_facts import FloatArray, History
 
 RATE_SIZES = (0.05, 0.10, 0.20)
@@ -184,4 +184,4 @@ def planned_share(policy: Policy, trigger: Trigger) -> float:
     """Outcomes per treated conversation that the policy plans with: judged, audited, or one call each."""
     if metric(trigger.metric).family is Family.CALL:
         return 1.0
-    return policy.judge.sample_base if trigger.metric == "hallucination_rate" else policy.traffic.audited_share
+    return policy.judge.sample_base if trigger.metric == JUDGED else policy.traffic.audited_share

@@ -36,7 +36,10 @@ def report(found: Mapping[str, Any], assumed: Sequence[str]) -> str:
         _question("API or own GPU?", found["hardware"]),
         _origin(found, asked, assumed),
     ]
-    style = files("controlplane.analysis").joinpath("tradeoff_report.css").read_text(encoding="utf-8")
+    style = "".join(
+        files(package).joinpath(name).read_text(encoding="utf-8")
+        for package, name in (("controlplane", "report_style.css"), ("controlplane.analysis", "tradeoff_report.css"))
+    )
     title = f"Trade-off {asked['release'] or 'of all releases'}: {found['verdict']}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -27,9 +27,8 @@ import numpy as np
 from controlplane.core.evidence.forms import CERTIFICATES, FORMS, Columns, FloatArray, Form
 from controlplane.core.metrics import METRICS, Family
 from controlplane.core.model import MetricKind
-from controlplane.core.policy_lint_tables import JUDGED, flag_rate, is_judged
 from controlplane.core.policy_lint_time import horizon_minutes
-from controlplane.core.policy_model import Certificate, Policy, Stage, Trigger
+from controlplane.core.policy_model import JUDGED, Certificate, Policy, Stage, Trigger
 from controlplane.core.triggers import weight_plan
 
 MULTIPLES = (1.5, 2.0, 3.0, 5.0)
@@ -198,7 +197,7 @@ def _stage_minutes(policy: Policy, stage: Stage) -> float:
 
 def _sampling(policy: Policy, trigger: Trigger) -> list[tuple[float, float]]:
     """Sampling rates of the labels with the log evidence up to which each holds."""
-    if not is_judged(trigger):
+    if not trigger.judged:
         return [(1.0, inf)]
     judge = policy.judge
     return [(judge.sample_base, log(judge.sample_at_evidence)), (judge.sample_alert, inf)]
@@ -209,8 +208,8 @@ def _growth(
 ) -> FloatArray:
     form = FORMS[str(trigger.kind)]
     if trigger.kind is MetricKind.ONE_SAMPLE:
-        judged = is_judged(trigger)
-        limit, rate = (flag_rate(policy, value) if judged else value for value in (trigger.limit, effect))
+        judged = trigger.judged
+        limit, rate = (policy.judge.flag_rate(value) if judged else value for value in (trigger.limit, effect))
         return growth(form, units, ((rate,), (0.0,)), limit, trigger.icc)
     return growth(form, units, _outcomes(expected, trigger.metric, trigger.kind, effect), trigger.limit, trigger.icc)
 

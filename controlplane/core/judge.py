@@ -121,7 +121,7 @@ def _weakened(policy: Policy, trigger: Trigger, situation: Situation) -> tuple[A
         return trigger.action, ""
     if situation.shadow_alarm and trigger.kind is not MetricKind.ONE_SAMPLE:
         return Action.HOLD, "held instead of rolled back: the A/A shadow has alarmed, so the arms cannot be compared"
-    if trigger.metric == "hallucination_rate" and trigger.labels == "any" and not policy.judge.accepted:
+    if trigger.judged and not policy.judge.accepted:
         return Action.HOLD, (
             "held instead of rolled back: it counts labels of a judge that the policy does not accept (judge.accepted)"
         )

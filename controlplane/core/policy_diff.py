@@ -20,7 +20,6 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from controlplane.core.policy_effects import ACTIONS, AUDIENCES, RULES, Effect, Evidence, Rule
-from controlplane.core.policy_lint_tables import is_judged
 from controlplane.core.policy_model import Certificate, Phase, Policy, Trigger
 
 LISTS = ("phases", "triggers", "certificates")
@@ -102,7 +101,7 @@ def summary(old: Policy, new: Policy) -> Summary:
     kept = names[0] & names[1]
     restarted = {change.about for change in changes if change.evidence is Evidence.RESTARTS} & kept
     if any(change.key in FLAG_RATE for change in changes):
-        restarted |= {item.name for item in new.triggers if is_judged(item)} & kept
+        restarted |= {item.name for item in new.triggers if item.judged} & kept
     effects = [change.effect for change in changes]
     return Summary(
         weakens=effects.count(Effect.WEAKENS),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 UNITS = ("customer",)
 SERVERS = ("menu", "accepted")
-JUDGED = "hallucination_rate"
 """The metric whose labels come from the judge."""
 BAD_MINUTE = 0.1
 """Operational limits below this are crossed by a bad minute in an otherwise healthy week: they should not roll back."""
@@ -40,16 +39,6 @@ def lint_tables(report: Report, policy: Policy) -> None:
         report.problem(("evaluation", "criteria"), message, remedy, WARNING)
     for position, trigger in enumerate(policy.triggers):
         _lint_rollback(report, position, trigger)
-
-
-def is_judged(trigger: Trigger) -> bool:
-    """Whether a trigger counts labels of the judge, and so tests the rate of its flags."""
-    return trigger.metric == JUDGED and trigger.labels == "any" and trigger.kind is MetricKind.ONE_SAMPLE
-
-
-def flag_rate(policy: Policy, limit: float) -> float:
-    """The rate of flagged answers at a true rate of `limit`: `p0 sens + (1 - p0)(1 - spec)`."""
-    return limit * policy.judge.sensitivity + (1.0 - limit) * (1.0 - policy.judge.specificity)
 
 
 def _lint_release(report: Report, policy: Policy) -> None:
@@ -134,9 +123,9 @@ def _lint_judge(report: Report, policy: Policy) -> None:
 def _lint_judged(report: Report, policy: Policy) -> None:
     """Triggers that count the judge's labels test its flag rate, and act by what its labels are worth."""
     for position, trigger in enumerate(policy.triggers):
-        if not is_judged(trigger):
+        if not trigger.judged:
             continue
-        rate = flag_rate(policy, trigger.limit)
+        rate = policy.judge.flag_rate(trigger.limit)
         if 0 < trigger.limit < 1 and (error := FORMS["one_sample"].limit_error(rate)):
             message = f"at this limit the judge flags {rate:.3g} of the answers, which cannot be tested: {error}"
             report.problem(("triggers", position, "limit"), message, "lower the limit, or find a better judge")

@@ -10,6 +10,8 @@ from datetime import timedelta
 
 from controlplane.core.model import Action, MetricKind
 
+JUDGED = "hallucination_rate"  # the metric that the judge labels
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -139,6 +141,10 @@ class Judge:
     specificity: float = 1.0
     accepted: bool = False
 
+    def flag_rate(self, rate: float) -> float:
+        """The share of answers that the judge flags while a share `rate` of them is bad: `p sens + (1 - p)(1 - spec)`."""
+        return rate * self.sensitivity + (1.0 - rate) * (1.0 - self.specificity)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
@@ -208,6 +214,11 @@ class Trigger:
     icc: float = 0.0  # intra-block correlation from an A/A period; above 0 counts are made effective and the guarantee is approximate
     by_segment: bool = True  # whether the policy's segments have streams of their own
     labels: str = "any"  # evaluation metrics: "any" label counts, or only those of a "person"
+
+    @property
+    def judged(self) -> bool:
+        """Whether it counts labels of the judge, so that its limit is tested on the flag rate."""
+        return self.metric == JUDGED and self.kind is MetricKind.ONE_SAMPLE and self.labels != "person"
 
     @property
     def maturity(self) -> timedelta:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from controlplane.core.blocks import QUARTER_WEEKS
 from controlplane.core.metrics import METRICS
 from controlplane.core.model import Action, MetricKind
-from controlplane.core.policy_lint_tables import JUDGED, flag_rate, is_judged
 from controlplane.core.policy_lint_time import gated_stages
 from controlplane.core.policy_model import Certificate, Phase, Policy, Trigger
 
@@ -100,7 +99,7 @@ def _exposure(policy: Policy) -> Iterator[str]:
 
 def _trigger(policy: Policy, trigger: Trigger) -> str:
     then = ACTION_WORDS[trigger.action].format(rollback_to=SERVER_WORDS[policy.serving.rollback_to])
-    judged = is_judged(trigger)
+    judged = trigger.judged
     if judged and trigger.action is Action.ROLLBACK and not policy.judge.accepted:
         then = f"{ACTION_WORDS[Action.HOLD]} (the judge's labels alone may not roll back)"
     segments = len(policy.segments_of(trigger)) - 1
@@ -130,11 +129,7 @@ def _harm(policy: Policy, trigger: Trigger) -> str:
     what = f"the share of answers slower{slower}" if slower else f"the {_name(metric.title)}"
     if trigger.cap_usd:
         what = f"the share of first answers that cost more than {trigger.cap_usd:g} USD"
-    if (
-        trigger.metric == JUDGED
-        and trigger.labels == "any"
-        and (rate := flag_rate(policy, trigger.limit)) != trigger.limit
-    ):
+    if trigger.judged and (rate := policy.judge.flag_rate(trigger.limit)) != trigger.limit:
         return f"{what} is above {percent(trigger.limit)} (the judge flags {percent(rate)} then)"
     return f"{what} is above {percent(trigger.limit)}"
 

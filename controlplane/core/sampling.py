@@ -27,7 +27,6 @@ from typing import Any
 from controlplane.core.blocks import StageEvent, spans
 from controlplane.core.policy_model import Judge, Policy, Trigger
 
-HALLUCINATION = "hallucination_rate"
 ALL = "all"
 
 
@@ -57,9 +56,7 @@ class Fixing:
 def hallucination_triggers(policy: Policy) -> tuple[Trigger, ...]:
     """The triggers that count the judge's labels. One that counts only people's labels says nothing about how many the judge should give: its few
     labels would keep the first doubt of every stream alive for days."""
-    return tuple(
-        trigger for trigger in policy.triggers if trigger.metric == HALLUCINATION and trigger.labels != "person"
-    )
+    return tuple(trigger for trigger in policy.triggers if trigger.judged)
 
 
 def grid_seconds(policy: Policy) -> int | None:

@@ -28,12 +28,11 @@ from controlplane.core.evidence.detector import DetectorState, Streams, StreamSp
 from controlplane.core.evidence.forms import BoolArray, FloatArray
 from controlplane.core.evidence.weights import ROUNDING, IntArray, WeightAccount, WeightPlan
 from controlplane.core.metrics import METRICS
-from controlplane.core.model import Action, BlockCounts, MetricKind
+from controlplane.core.model import Action, BlockCounts
 from controlplane.core.policy import Policy, Trigger
 from controlplane.core.validity import Check, compared, finding
 
 ALL = "all"
-HALLUCINATION = "hallucination_rate"
 COUNTERS = ("starts", "deploys", "blocks", "refused")
 OWED, ALLOTTED, QUARTER, BUDGETS = "owed", "allotted", "quarter", "budgets"
 TRIGGERS, CHECKS = "triggers", "checks"
@@ -103,17 +102,9 @@ def _spec(kind: str, limit: float, alpha: float) -> StreamSpec:
     return StreamSpec(kind, limit, alpha)
 
 
-def flag_rate_limit(limit: float, sensitivity: float, specificity: float) -> float:
-    """The limit on the share of answers that a judge flags while at most `limit` of them are bad: `p0 sens + (1 - p0)(1 - spec)`."""
-    return limit * sensitivity + (1.0 - limit) * (1.0 - specificity)
-
-
 def stream_limit(policy: Policy, trigger: Trigger) -> float:
     """The limit that a trigger's streams test: for labels of a judge it is on the flag rate, not on the true rate."""
-    judged = trigger.metric == HALLUCINATION and trigger.kind is MetricKind.ONE_SAMPLE and trigger.labels != "person"
-    if not judged:
-        return trigger.limit
-    return flag_rate_limit(trigger.limit, policy.judge.sensitivity, policy.judge.specificity)
+    return policy.judge.flag_rate(trigger.limit) if trigger.judged else trigger.limit
 
 
 def weight_plan(policy: Policy, span_seconds: int) -> WeightPlan:

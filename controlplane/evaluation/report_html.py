@@ -47,7 +47,7 @@ def report(run: Mapping[str, Any], outcomes: Sequence[Outcome], cases: Sequence[
         _rows(outcomes, cases),
         _origin(run),
     ]
-    style = files("controlplane.evaluation").joinpath("report_style.css").read_text(encoding="utf-8")
+    style = files("controlplane").joinpath("report_style.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -10,7 +10,6 @@ from controlplane.core.metrics import METRICS
 from controlplane.core.model import MetricKind
 from controlplane.core.policy import PolicyError, Problem, check, parse, warnings
 from controlplane.core.policy_lint import RESERVED, LabelDelay, allowed_kinds
-from controlplane.core.policy_lint_tables import flag_rate
 from controlplane.core.streams import stream_limit
 from tests.core.policy_texts import TEXT, edited, line_of, policies
 
@@ -214,8 +213,8 @@ def test_the_judges_flag_rate_at_the_limit(sensitivity: float, specificity: floa
         "0.97\naccepted", f"{specificity}\naccepted"
     )
     policy = parse(text)
-    assert flag_rate(policy, 0.04) == pytest.approx(expected)
-    assert stream_limit(policy, policy.triggers[2]) == flag_rate(policy, 0.04)  # what the engine tests
+    assert policy.judge.flag_rate(0.04) == pytest.approx(expected)
+    assert stream_limit(policy, policy.triggers[2]) == policy.judge.flag_rate(0.04)  # what the engine tests
 
 
 def test_the_kinds_of_a_metric_are_those_that_the_linter_lets_pass() -> None:

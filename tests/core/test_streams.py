@@ -16,7 +16,8 @@ from controlplane.core.blocks import Block, Lane, LetGo, lanes
 from controlplane.core.evidence import Counts, DetectorState, Events, effective, step
 from controlplane.core.model import BlockCounts, MetricKind
 from controlplane.core.policy import Policy, parse
-from controlplane.core.streams import flag_rate_limit, stream_limit, streams_of
+from controlplane.core.policy_model import Judge
+from controlplane.core.streams import stream_limit, streams_of
 from controlplane.core.triggers import LaneRun, latched, step_blocks, step_lane, weight_plan
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -211,7 +212,7 @@ def test_metrics_of_dependent_units_are_approximate() -> None:
 def test_a_judge_flags_bad_answers_it_sees_and_good_ones_by_mistake(
     limit: float, sensitivity: float, specificity: float, flagged: float
 ) -> None:
-    assert flag_rate_limit(limit, sensitivity, specificity) == pytest.approx(flagged)
+    assert Judge(sensitivity=sensitivity, specificity=specificity).flag_rate(limit) == pytest.approx(flagged)
 
 
 def test_only_labels_of_a_judge_are_tested_on_the_flag_rate() -> None:
