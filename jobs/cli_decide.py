@@ -43,15 +43,9 @@ def tick(
 
 def _switch(home: str | None, event: str, actor: str, reason: str, as_json: bool) -> None:
     from controlplane.core.rollout import Event
-    from jobs import actions
-    from jobs.compose import open_state, policy_in_force, workspace_settings
+    from jobs.person_command import person_command
 
-    settings = workspace_settings(home, must_exist=True)
-    now = clock()
-    with open_state(settings, now) as state:
-        policy_ = policy_in_force(settings, state)
-        actions.act(state, policy_, Event(event), actor, reason, now)
-        value = actions.status(state, policy_, now)
+    value = person_command(home, Event(event), actor, reason, clock())
     show(value, as_json, f"{value['release']}: execution of workflows {'on' if value['execution_enabled'] else 'off'}")
 
 
