@@ -21,6 +21,8 @@ SECTIONS: Mapping[str, Any] = {
     "decisions": policy_module.Decisions,
     "overrides": policy_module.Overrides,
     "traffic": policy_module.Traffic,
+    "drift": policy_module.Drift,
+    "programme": policy_module.Programme,
     "phases": policy_module.Phase,
     "triggers": policy_module.Trigger,
     "certificates": policy_module.Certificate,
@@ -89,6 +91,23 @@ _CHECKS = {
     "traffic.rated_share": "share of them with a rating",
     "traffic.audited_share": "share of the treated whose route a person audits",
 }
+_PRACTICES = {
+    "drift.reference": "what the present is compared with: `accepted`, `previous`, `year` or the name of a registered window",
+    "drift.window_days": "length of the monthly analysis' windows",
+    "drift.numeric": "Wasserstein distance, in reference standard deviations, from which a numeric column has drifted",
+    "drift.categorical": "Jensen-Shannon distance (natural logarithm) from which a categorical column has drifted",
+    "drift.missing": "rise of the share of missing values that is drift",
+    "drift.alpha": "family-wise level of the tests over all columns",
+    "drift.min_rows": "rows a side below which a column is inconclusive",
+    "drift.alert_columns": "columns whose drift alerts; empty: any",
+    "programme.csat_margin": "rating points that still count as not worse than the menu",
+    "programme.misclassification_margin": "how much larger the share of wrong intents may be than the menu's share of wrong categories",
+    "programme.escalation_margin": "how much larger the share of escalated conversations may be",
+    "programme.resolution_time_margin": "how much longer a resolution may take, as a share of the menu's time",
+    "programme.level": "confidence level of the intervals behind the weekly verdicts",
+    "programme.monthly_budget_usd": "what the model may cost a month; 0: no budget was set",
+    "programme.owners": "who signs a weekly review; empty: any person",
+}
 _PHASES = {
     "phases.name": "name of the phase",
     "phases.audience": "`employees`, `low_risk` (first intents of that list) or `eligible`",
@@ -121,7 +140,7 @@ _CERTIFICATES = {
     "certificates.block_seconds": "as for triggers",
     "certificates.maturity_minutes": "as for triggers",
 }
-KEYS = _BUDGET | _ASSIGNMENT | _WATCH | _SHOWING | _CHECKS | _PHASES | _TRIGGERS | _CERTIFICATES
+KEYS = _BUDGET | _ASSIGNMENT | _WATCH | _SHOWING | _CHECKS | _PRACTICES | _PHASES | _TRIGGERS | _CERTIFICATES
 
 
 def page() -> str:

@@ -25,7 +25,7 @@ from controlplane.settings import Settings, SettingsError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import judging, publish, tick
+from jobs import judging, publish, tick, work
 from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
 from jobs.console import clock, stderr
 from jobs.control import Control, control_process
@@ -47,6 +47,7 @@ TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
 JUDGE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
+WORK_SECONDS = 1.0
 MONTHLY = "0 3 1 * *"
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -139,6 +140,9 @@ def _jobs(control: Control, owner: str) -> list[Job]:
         Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
         Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
         Job("judge", lambda now: judge.run(deps, now), seconds=JUDGE_SECONDS, claimed=False),
+        Job(
+            "work", lambda now: work.run(deps, now, clock), seconds=WORK_SECONDS, claimed=False
+        ),  # beside the heartbeat
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
         Job(
             "drift",

@@ -23,6 +23,7 @@ from controlplane.core.policy_model import Assignment as Assignment
 from controlplane.core.policy_model import Budget as Budget
 from controlplane.core.policy_model import Certificate as Certificate
 from controlplane.core.policy_model import Decisions as Decisions
+from controlplane.core.policy_model import Drift as Drift
 from controlplane.core.policy_model import Evaluation as Evaluation
 from controlplane.core.policy_model import Judge as Judge
 from controlplane.core.policy_model import Overrides as Overrides
@@ -30,6 +31,7 @@ from controlplane.core.policy_model import Phase as Phase
 from controlplane.core.policy_model import Policy as Policy
 from controlplane.core.policy_model import PolicyError as PolicyError
 from controlplane.core.policy_model import Problem as Problem
+from controlplane.core.policy_model import Programme as Programme
 from controlplane.core.policy_model import Review as Review
 from controlplane.core.policy_model import Serving as Serving
 from controlplane.core.policy_model import Stage as Stage
@@ -159,6 +161,8 @@ _TABLES: dict[str, type[Any]] = {
     "decisions": Decisions,
     "overrides": Overrides,
     "traffic": Traffic,
+    "drift": Drift,
+    "programme": Programme,
 }
 _LISTS: dict[str, type[Any]] = {"phases": Phase, "triggers": Trigger, "certificates": Certificate}
 _HEADS = ("name", "owner", "baseline")

@@ -257,7 +257,32 @@ _CERTIFICATES = {
         _T, "labels have longer to arrive", "labels are judged sooner: those that arrive later are lost", _RESTARTS
     ),
 }
+_PRACTICES = {
+    "drift.reference": _same("drift is measured against another time"),
+    "drift.window_days": _same("drift is measured over other spans"),
+    "drift.numeric": Rule(_W, "larger changes of numbers go untold", "smaller changes of numbers are told"),
+    "drift.categorical": Rule(_W, "larger changes of shares go untold", "smaller changes of shares are told"),
+    "drift.missing": Rule(_W, "more missing values go untold", "fewer missing values are told"),
+    "drift.alpha": Rule(_T, "more columns are told, and more of them by chance", "fewer columns are told by chance"),
+    "drift.min_rows": Rule(_W, "small windows stay unclear", "small windows are judged"),
+    "drift.alert_columns": Rule(
+        _T, "drift of more columns alerts", "drift of fewer columns alerts", mixed=_W, unlimited=()
+    ),
+    "programme.csat_margin": Rule(_W, "a lower CSAT counts as not worse", "a smaller loss of CSAT counts as worse"),
+    "programme.misclassification_margin": Rule(
+        _W, "more wrong intents count as not worse", "fewer wrong intents count as worse"
+    ),
+    "programme.escalation_margin": Rule(_W, "more escalations count as not worse", "fewer escalations count as worse"),
+    "programme.resolution_time_margin": Rule(
+        _W, "longer resolutions count as not worse", "a smaller delay counts as worse"
+    ),
+    "programme.level": Rule(
+        _T, "verdicts of the review need more evidence", "verdicts of the review need less evidence"
+    ),
+    "programme.monthly_budget_usd": _same("the cost forecast is held against another budget"),
+    "programme.owners": _same("other people sign the weekly review"),
+}
 RULES: Mapping[str, Rule] = MappingProxyType(
-    _HEADS | _PROMISE | _PEOPLE | _WATCHING | _SHOWING | _PHASES | _TRIGGERS | _CERTIFICATES
+    _HEADS | _PRACTICES | _PROMISE | _PEOPLE | _WATCHING | _SHOWING | _PHASES | _TRIGGERS | _CERTIFICATES
 )
 """By `table.key`, heads by their own name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf, log, sqrt
 from typing import TYPE_CHECKING
 
 from controlplane.core.evidence.forms import FORMS
@@ -19,6 +20,7 @@ SERVERS = ("menu", "accepted")
 BAD_MINUTE = 0.1
 """Operational limits below this are crossed by a bad minute in an otherwise healthy week: they should not roll back."""
 LONG_OVERRIDE_HOURS = 168.0
+LARGEST_JENSEN_SHANNON = sqrt(log(2.0))
 MOST_A_MINUTE = 1e7
 
 
@@ -31,6 +33,8 @@ def lint_tables(report: Report, policy: Policy) -> None:
     _lint_judge(report, policy)
     _lint_overrides(report, policy)
     _lint_traffic(report, policy)
+    _lint_drift(report, policy)
+    _lint_programme(report, policy)
     if policy.decisions.cooldown_minutes < 0:
         report.problem(("decisions", "cooldown_minutes"), "is negative", "write 0 for no pause")
     if policy.evaluation.required and not policy.evaluation.criteria:
@@ -100,6 +104,36 @@ def _lint_validity(report: Report, policy: Policy) -> None:
     if compared and not validity.sample_ratio:
         message = "a wrong split of customers would go unseen while the arms are compared"
         report.problem(("validity", "sample_ratio"), message, "write sample_ratio = true", WARNING)
+
+
+def _lint_drift(report: Report, policy: Policy) -> None:
+    drift = policy.drift
+    for key, most in {"numeric": inf, "categorical": LARGEST_JENSEN_SHANNON, "missing": 1.0}.items():
+        if not 0 < getattr(drift, key) < most:
+            remedy = "write the smallest change that matters, such as 0.1"
+            report.problem(("drift", key), f"{getattr(drift, key):g} is no threshold of that distance", remedy)
+    if not 0 < drift.alpha < 1:
+        report.problem(("drift", "alpha"), f"{drift.alpha:g} is no level", "write a number in (0, 1), such as 0.05")
+    if drift.window_days <= 0:
+        report.problem(("drift", "window_days"), f"{drift.window_days:g} is no length", "write days, such as 28")
+    if drift.min_rows < 2:
+        report.problem(("drift", "min_rows"), f"{drift.min_rows} rows show nothing", "write at least 2")
+    if not drift.reference:
+        report.problem(
+            ("drift", "reference"), "is empty", 'write "accepted", "previous", "year" or the name of a window'
+        )
+
+
+def _lint_programme(report: Report, policy: Policy) -> None:
+    programme = policy.programme
+    for key in ("csat_margin", "misclassification_margin", "escalation_margin", "resolution_time_margin"):
+        if not 0 <= getattr(programme, key) < (4 if key == "csat_margin" else 1):
+            remedy = "write how much worse still counts as not worse; 0 asks for an improvement"
+            report.problem(("programme", key), f"{getattr(programme, key):g} is no margin of that measure", remedy)
+    if not 0.5 <= programme.level < 1:
+        report.problem(("programme", "level"), f"{programme.level:g} is no level", "write a number in [0.5, 1)")
+    if programme.monthly_budget_usd < 0:
+        report.problem(("programme", "monthly_budget_usd"), "is negative", "write 0 where none was set")
 
 
 def _lint_judge(report: Report, policy: Policy) -> None:

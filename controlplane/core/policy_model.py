@@ -185,6 +185,43 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """What counts as drift, what the present is compared with, and whom it reaches.
+
+    `reference`: `accepted` (what the last accepted release saw and said before it was complete; the span before while there is none), `previous`
+    (the span right before), `year` (the same span a year earlier), or the name of a registered window. `numeric`: Wasserstein distance in
+    reference standard deviations; `categorical`: Jensen-Shannon distance, 0 to .8326; `missing`: rise of the share of missing values; each is
+    drift only together with a test at family-wise level `alpha`. `alert_columns`: drift of these alerts at once (empty: of any column).
+    """
+
+    reference: str = "accepted"
+    window_days: float = 28.0
+    numeric: float = 0.1
+    categorical: float = 0.1
+    missing: float = 0.1
+    alpha: float = 0.05
+    min_rows: int = 30
+    alert_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Programme:
+    """What the programme promised, for the weekly review: how much worse still counts as "not worse", what it may cost, and who answers.
+
+    Margins of the success measures against the menu: rating points, shares, and a share of the menu's resolution time. `level`: of the
+    intervals that the verdicts rest on. `monthly_budget_usd`: 0 = none was set. `owners`: who signs a review; empty: any person.
+    """
+
+    csat_margin: float = 0.1
+    misclassification_margin: float = 0.02
+    escalation_margin: float = 0.02
+    resolution_time_margin: float = 0.1
+    level: float = 0.95
+    monthly_budget_usd: float = 0.0
+    owners: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """A phase and its stages (shares of the eligible audience), with what its gate asks before each step out of a stage."""
 
@@ -282,6 +319,8 @@ class Policy:
     text: str
     hash: str
     release: str = ""  # glob of the release names that the policy is for; empty: any
+    drift: Drift = Drift()
+    programme: Programme = Programme()
 
     @property
     def stages(self) -> tuple[Stage, ...]:
