@@ -48,10 +48,10 @@ def clock() -> datetime:
 
 def show(value: Mapping[str, Any], as_json: bool, text: str = "") -> None:
     """Print the result."""
-    print(json.dumps(value, default=_plain) if as_json else text, flush=True)
+    print(json.dumps(value, default=plain) if as_json else text, flush=True)
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """What JSON lacks as text; times as everywhere else, ISO-8601 with Z."""
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 

@@ -24,7 +24,7 @@ from typing import Any
 from controlplane.settings import Settings, SettingsError
 from controlplane.store.warehouse import Warehouse
 from jobs.compose import open_state, policy_in_force, workspace_settings
-from jobs.console import OUTSIDE, fail
+from jobs.console import OUTSIDE, fail, plain
 from jobs.deps import Deps
 from jobs.process import announced
 from jobs.refused import Refused
@@ -46,7 +46,7 @@ def do(home: str | None, name: str, arguments: Mapping[str, Any], now: datetime)
         return _through_control(settings, name, arguments)
     with open_state(settings, now) as state, Warehouse.open(settings.workspace.facts) as warehouse:
         deps = Deps(settings, warehouse, state, policy_in_force(settings, state))
-        return dict(function_of(name)(deps, now, **arguments))
+        return _ready(function_of(name)(deps, now, **arguments))
 
 
 def function_of(name: str) -> Function:
@@ -77,7 +77,7 @@ def _answer(deps: Deps, path: Path, now: datetime) -> Answer:
     """Whatever a request does, it is answered: one that is left would come again and again."""
     try:
         wish = json.loads(path.read_text(encoding="utf-8"))
-        return {"answer": dict(function_of(wish["name"])(deps, now, **wish["arguments"]))}
+        return {"answer": _ready(function_of(wish["name"])(deps, now, **wish["arguments"]))}
     except Refused as error:
         return {"refused": str(error)}
     except (SettingsError, ValueError, OSError) as error:
@@ -111,9 +111,13 @@ def _through_control(settings: Settings, name: str, arguments: Mapping[str, Any]
     return answer
 
 
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    from jobs.sql_command import plain
+def _ready(value: Mapping[str, Any]) -> Answer:
+    """The value as it is after a journey through JSON, so that it is the same whoever has done the work."""
+    ready: Answer = json.loads(json.dumps(dict(value), default=plain))
+    return ready
 
+
+def _write(path: Path, value: Mapping[str, Any]) -> None:
     draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(plain(dict(value))), encoding="utf-8")
+    draft.write_text(json.dumps(value), encoding="utf-8")
     draft.replace(path)
