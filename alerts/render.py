@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts.model import Alert, Severity, Status
-from alerts.wording import clean, containment, facts, headline, one_line, reading_lines, timeline
+from alerts.wording import clean, containment, facts, headline, one_line, reading_lines, sections, timeline
 
 HEADER_MAX = 150
 SECTION_MAX = 3_000
@@ -111,6 +111,8 @@ def _body(alert: Alert, also: Sequence[str], note: str, buttons: Sequence[Button
     fields = [f"*{cut(name, 100)}*\n{cut(value, FIELD_MAX - 200)}" for name, value in facts(alert)[:FIELDS_MAX]]
     if fields:
         blocks.append({"type": "section", "fields": [{"type": "mrkdwn", "text": text} for text in fields]})
+    for title, lines in sections(alert):
+        blocks += _list(title, lines)
     blocks += _list("Evidence", reading_lines(alert.readings))
     when = timeline(alert)
     blocks += [_section(f"*Times* {cut(when, SECTION_MAX - 100)}")] if when else []
@@ -206,8 +208,10 @@ def console_text(alert: Alert, *, also: Sequence[str] = (), note: str = "") -> s
     lines += [
         f"  {one_line(text)}" for text in (note, containment(alert), alert.annotations.get("summary", "")) if text
     ]
-    lines.append("  " + " | ".join(f"{name}: {one_line(value)}" for name, value in facts(alert)))
-    for title, items in (("Evidence", reading_lines(alert.readings)), ("Done", alert.done), ("Also", also)):
+    found = [f"{name}: {one_line(value)}" for name, value in facts(alert)]
+    lines += [f"  {' | '.join(found)}"] if found else []
+    listed = [*sections(alert), ("Evidence", reading_lines(alert.readings)), ("Done", alert.done), ("Also", also)]
+    for title, items in listed:
         lines += _console_list(title, items)
     when = timeline(alert)
     lines += [f"  Times: {when}"] if when else []

@@ -18,6 +18,12 @@ _UNPRINTABLE = re.compile(
 )
 _CONTAINS = ("rollback", "disable_execution")
 _WORDS = {"rollback": "Rolled back", "disable_execution": "Workflow execution disabled", "hold": "Ramp held"}
+_SECTIONS = (
+    ("answer", "May we grow?"),
+    ("success", "Success measures"),
+    ("changes", "What changed"),
+    ("read_on", "Read on"),
+)
 _FACTS = (
     ("release", "Release"),
     ("phase", "Phase"),
@@ -59,11 +65,19 @@ def containment(alert: Alert) -> str:
 def facts(alert: Alert) -> list[tuple[str, str]]:
     """Name and value of what identifies the alert, at most eight."""
     found = [(name, alert.labels[label]) for label, name in _FACTS if alert.labels.get(label)]
+    if alert.labels.get("alertname") == "review":
+        return found  # a week, not an event: who was exposed to what is told with each incident
     exposed = "unknown" if alert.customers_exposed is None else f"{alert.customers_exposed:,}"
     found.append(("Customers exposed", exposed))
     if alert.incident_id:
         found.append(("Incident", alert.incident_id))
     return found
+
+
+def sections(alert: Alert) -> list[tuple[str, list[str]]]:
+    """Title and lines of what an alert tells beyond its summary: what a review says of the week."""
+    found = [(title, alert.annotations.get(name, "")) for name, title in _SECTIONS]
+    return [(title, [line for line in text.split("\n") if line.strip()]) for title, text in found if text.strip()]
 
 
 def duration(span: timedelta) -> str:

@@ -28,7 +28,7 @@ from controlplane.store.state_rows import (
     rollout_from_row,
     stage_from_row,
 )
-from dashboards.values import DriftReport, Log, Message, Meta, Source, State
+from dashboards.values import DriftReport, Log, Message, Meta, PinnedReview, Source, State
 
 TABLES = (
     "rollouts",
@@ -176,6 +176,11 @@ def _state(
             for row in sorted(rows["artefacts"], key=_by("created_at"), reverse=True)
             if row["kind"] == "drift"
         ),
+        reviews=tuple(
+            _review(row)
+            for row in sorted(rows["artefacts"], key=_by("created_at"), reverse=True)
+            if row["kind"] == "review"
+        ),
         sources=tuple(
             Source(row["source"], bool(row["live"]), _utc(row["last_ts"]), _utc(row["last_seen"]))
             for row in rows["sources"]
@@ -249,6 +254,12 @@ def _message(row: Mapping[str, Any]) -> Message:
 
 def _drift(row: Mapping[str, Any]) -> DriftReport:
     return DriftReport(row["artefact_id"], from_text(row["created_at"]), row["path"], loads(row["summary"]))
+
+
+def _review(row: Mapping[str, Any]) -> PinnedReview:
+    words = loads(row["summary"]).get("words") or {}
+    page = str(row["path"]).removesuffix(".json") + ".html"
+    return PinnedReview(row["artefact_id"], str(words.get("headline") or ""), from_text(row["created_at"]), page)
 
 
 def bin_for(span: timedelta, bins: int = 90) -> int:

@@ -88,8 +88,18 @@ class DriftReport:
 
 
 @dataclass(frozen=True)
+class PinnedReview:
+    """A pinned weekly review; `path` is that of its page, relative to the workspace."""
+
+    review_id: str
+    headline: str
+    pinned_at: datetime
+    path: str
+
+
+@dataclass(frozen=True)
 class State:
-    """Everything a snapshot says about who is served what and why. Newest first: log, messages, drift.
+    """Everything a snapshot says about who is served what and why. Newest first: log, messages, drift, reviews.
 
     `triggers` has the newest reading of every stream; `first` is when the oldest thing was counted."""
 
@@ -114,6 +124,7 @@ class State:
     labels: Mapping[tuple[str, int], Mapping[str, str]] = field(
         default_factory=dict
     )  # label by answer, by rollout and stage version
+    reviews: tuple[PinnedReview, ...] = ()
 
     @property
     def open_incidents(self) -> tuple[IncidentRow, ...]:

@@ -11,8 +11,9 @@ after the write; a newer version is looked at with the next heartbeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from controlplane.core.assignment import Unit, bucket, decide_exposure
 from controlplane.core.model import Arm, Rollout, RolloutState
@@ -80,10 +81,14 @@ def logged_wrongly(deps: Deps, rollout: Rollout) -> str:
     since = utc(rollout.updated_at - SKEW)
     named = {"rollout_id": rollout.rollout_id, "flag_version": rollout.version, "newest": NEWEST, "since": since}
     with deps.warehouse.cursor() as cursor:
-        rows = cursor.execute(load("decisions/newest_exposures"), named).fetchall()
+        return wrong_among(cursor.execute(load("decisions/newest_exposures"), named).fetchall(), rollout, deps.policy)
+
+
+def wrong_among(rows: Sequence[Sequence[Any]], rollout: Rollout, policy: Policy) -> str:
+    """What is wrong with exposures (id, customer, arm) that name this version of the row, with an example; "" when they agree with the hash."""
     wrong = []
     for exposure_id, user_id, variant in rows:
-        treated = bucket(deps.policy.assignment.salt, user_id) < rollout.share
+        treated = bucket(policy.assignment.salt, user_id) < rollout.share
         expected = Arm.ASSISTANT if treated else Arm.BASELINE
         if variant != str(expected):
             wrong.append((exposure_id, variant, expected))

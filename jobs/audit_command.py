@@ -1,4 +1,4 @@
-"""`controlplane audit verify`: both hash chains recomputed, and compared with heads that were noted earlier."""
+"""`controlplane audit verify`: both hash chains recomputed, of the workspace or of an evidence pack, and compared with heads noted earlier."""
 
 from __future__ import annotations
 
@@ -37,11 +37,28 @@ def audit_check(home: str | None, anchor: Path | None, now: datetime) -> tuple[d
     return value, lines
 
 
+def pack_check(pack: Path, anchor: Path | None, *, replay: bool) -> tuple[dict[str, Any], list[str]]:
+    """An evidence pack verified by itself, as `audit_check` tells it; `replay`: also its evidence, recomputed. Raises Refused for what is no pack."""
+    from jobs.evidence_pack_verify import as_json, lines, verify_pack
+
+    result, manifest = verify_pack(pack, None if anchor is None else read_anchor(anchor))
+    value = as_json(result, manifest)
+    told = lines(value)
+    if replay:
+        from jobs.evidence_pack_replay import replay_pack, replay_text
+
+        value["replay"] = replay_pack(pack)
+        value["ok"] = value["ok"] and value["replay"]["ok"]
+        told = [*told, *replay_text(value["replay"])]
+    return value, told
+
+
 def read_anchor(path: Path) -> dict[str, str]:
-    """The heads in a file that `audit verify --json` wrote."""
+    """The heads in a file that `audit verify --json` wrote; of a pack also the sha256 of its manifest, as "manifest"."""
     try:
-        heads = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["heads"]
-        return {name: str(heads[name]) for name in ("audit", "ledger")}
+        said = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+        found = {name: str(said["heads"][name]) for name in ("audit", "ledger")}
+        return found | ({"manifest": str(said["manifest_sha256"])} if "manifest_sha256" in said else {})
     except OSError as error:
         fail(f"anchor {path} cannot be read: {error.strerror or error}", BAD_INPUT)
     except (ValueError, KeyError, TypeError, IndexError):

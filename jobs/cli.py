@@ -8,17 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli_acceptance import review  # the module adds its commands to the groups eval and dataset, too
 from jobs.cli_assistant import assistant
+from jobs.cli_csat import csat
 from jobs.cli_decide import containment, disable_execution, enable_execution, override, tick
+from jobs.cli_drift import drift
 from jobs.cli_drill import drill
 from jobs.cli_evaluation import dataset, evaluation
 from jobs.cli_evidence import evidence
-from jobs.cli_experiment import experiment
+from jobs.cli_experiment_analyze import experiment
 from jobs.cli_govern import audit, incident, release
+from jobs.cli_metric import metric
 from jobs.cli_policy import policy
+from jobs.cli_topics import retrain, topics
 from jobs.cli_tradeoff import tradeoff
-from jobs.console import OUTSIDE, Actor, AsJson, Home, Reason, clock, command, fail, show, stderr
+from jobs.cli_weekly import review  # with it cli_feedback and cli_acceptance: review, eval and dataset
+from jobs.console import Actor, AsJson, Home, Reason, clock, command, show
 
 app = typer.Typer(
     name="controlplane",
@@ -30,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(policy, name="policy")
+app.add_typer(metric, name="metric")
 app.add_typer(release, name="release")
 app.add_typer(incident, name="incident")
 app.add_typer(assistant, name="assistant")
@@ -43,8 +48,12 @@ app.command("tick")(tick)
 app.command("drill")(drill)
 app.command("disable-execution")(disable_execution)
 app.command("enable-execution")(enable_execution)
+app.add_typer(drift, name="drift")
 app.add_typer(experiment, name="experiment")
 app.command()(tradeoff)
+app.command("topics")(topics)
+app.add_typer(retrain, name="retrain")
+app.command()(csat)
 
 PIPE_WIDTH = 100_000  # of a table that no person looks at: nothing is folded
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; the same seed gives the same decisions.")]
@@ -262,28 +271,6 @@ def quarantine(
         as_json,
         "\n".join(f"{row[0]}:{row[1]}: {row[2]} {row[3] or ''} {row[4] or ''}" for row in shown) or "none",
     )
-
-
-@app.command()
-@command
-def drift(
-    home: Home = None,
-    hours: Annotated[
-        float,
-        typer.Option(
-            "--hours", min=0.1, max=100_000, help="Length of the current window; the reference lies before it."
-        ),
-    ] = 24.0,
-    as_json: AsJson = False,
-) -> None:
-    """Compare the last hours with the time before: gate numbers on all rows, an Evidently report on a sample."""
-    from jobs.drift_command import drift_command
-
-    with stderr.status("comparing windows (Evidently takes about ten seconds to load)"):
-        value = drift_command(home, hours, clock())
-    if value is None:
-        fail("there is no data in one of the two windows: ingest logs with time stamps first", OUTSIDE)
-    show(value, as_json, f"drifted: {', '.join(value['drifted']) or 'none'}; report {value['report']}")
 
 
 def main() -> None:

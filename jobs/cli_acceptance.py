@@ -23,19 +23,45 @@ def eval_register(
     criteria: Annotated[Path, typer.Argument(help="Criteria file (TOML).")],
     actor: Actor,
     name: Annotated[str | None, typer.Option("--name", help="Name of the criteria; default: the file's.")] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; needed where it changes criteria of that name. Kept in the record.")
+    ] = "",
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Register acceptance criteria before a release is run, with the versions of the data sets that they name; prints their hash.
 
-    Example:
+    A change of registered criteria needs a reason; what differs, and what the last month's runs would have been, is shown and kept.
+
+    Examples:
 
       controlplane eval register criteria.toml --actor ana
+
+      controlplane eval register criteria.toml --actor ana --reason "2 % of wrong answers is too many for disputes"
     """
     from jobs.evaluation_command import register_command, registered_text
 
-    value = register_command(home, criteria, name, actor, clock())
+    value = register_command(home, criteria, name, actor, clock(), reason)
     show(value, as_json, registered_text(value))
+
+
+@evaluation.command("criteria")
+@command
+def eval_criteria(
+    name: Annotated[str | None, typer.Argument(help="Name of the criteria; default: all.")] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Versions of acceptance criteria: who, why, what differs, and what recorded runs would have been.
+
+    Example:
+
+      controlplane eval criteria support-release
+    """
+    from jobs.evaluation_criteria import criteria_command, criteria_text
+
+    rows = criteria_command(home, name, clock())
+    show({"criteria": rows}, as_json, criteria_text(rows))
 
 
 @evaluation.command("run")
@@ -266,7 +292,9 @@ def dataset_export(
     show(value, as_json, f"{found.row.rows} rows of {found.row.name}@{found.row.version} in {out}")
 
 
-review = typer.Typer(help="Reviewed outputs: people label a sample of the assistant's answers.", no_args_is_help=True)
+review = typer.Typer(
+    help="Reviewed outputs: people label a sample of answers; and the weekly review.", no_args_is_help=True
+)
 
 
 @review.command("next")

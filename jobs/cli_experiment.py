@@ -1,4 +1,4 @@
-"""Command group for experiments: replay the looks of real ones from their summary statistics."""
+"""Command group for experiments: replay the looks of real ones from their summary statistics; `analyze` is in `jobs.cli_experiment_analyze`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from jobs.console import BAD_INPUT, AsJson, can_write, command, fail, show
 
 experiment = typer.Typer(
-    help="Experiments: what each way of deciding would have said of a real one, look by look.", no_args_is_help=True
+    help="Experiments: analyse one, or replay what each way of deciding would have said of a real one.",
+    no_args_is_help=True,
 )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, Reason, clock, command, fail, show
 
-audit = typer.Typer(help="The record: verify its hash chains, show what happened.", no_args_is_help=True)
+audit = typer.Typer(help="The record: verify its hash chains, export it, show what happened.", no_args_is_help=True)
 release = typer.Typer(help="Start a release, record a change of the running one.", no_args_is_help=True)
 incident = typer.Typer(help="Incidents: list, acknowledge, resolve, review.", no_args_is_help=True)
 
@@ -22,30 +22,75 @@ Artefacts = Annotated[
 @audit.command("verify")
 @command
 def audit_verify(
+    pack: Annotated[
+        Path | None,
+        typer.Argument(help="An evidence pack (folder or .zip), verified by itself; default: the workspace's record."),
+    ] = None,
     home: Home = None,
     anchor: Annotated[
         Path | None,
         typer.Option(
             "--anchor",
-            help="Output of an earlier `audit verify --json`, kept elsewhere: its heads must be in the chains.",
+            help="Output of an earlier `audit verify --json` or `audit export --json`, kept elsewhere: must agree.",
         ),
     ] = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Of a pack: recompute evidence and automatic decisions from its counts.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Recompute every hash of the audit log and the evidence ledger; name the first broken row.
 
-    A chain whose last rows were cut off is whole in itself. Keep the heads outside the workspace, and compare.
+    A chain whose last rows were cut off is whole in itself. Keep the heads outside the workspace, and compare. A pack is verified offline: its
+    files, chains, and every record against the log that vouches for it.
 
     Examples:
 
       controlplane audit verify --json > heads-monday.json
 
       controlplane audit verify --anchor heads-monday.json
-    """
-    from jobs.audit_command import audit_check
 
-    value, lines = audit_check(home, anchor, clock())
+      controlplane audit verify pack-2026-q1.zip --replay
+    """
+    from jobs.audit_command import audit_check, pack_check
+
+    if replay and pack is None:
+        fail(
+            "--replay is for an evidence pack: name it, or use `controlplane evidence replay` on the workspace",
+            BAD_INPUT,
+        )
+    value, lines = audit_check(home, anchor, clock()) if pack is None else pack_check(pack, anchor, replay=replay)
     show(value, as_json, "\n".join(lines))
+    if not value["ok"]:
+        raise typer.Exit(REFUSED)
+
+
+@audit.command("export")
+@command
+def audit_export(
+    since: Annotated[str, typer.Option("--from", help="First day of the period, or a time (UTC).")],
+    until: Annotated[str, typer.Option("--to", help="Last day of the period, or the time at which it ends (UTC).")],
+    out: Annotated[Path, typer.Option("--out", help="New folder, or new .zip file.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the evidence pack of a period: every record as JSON lines, its manifest, and the table of what governance asks for.
+
+    It changes nothing; the same period of the same state gives the same bytes. Exit code 1 when a chain of the workspace is broken.
+
+    Examples:
+
+      controlplane audit export --from 2026-01-01 --to 2026-03-31 --out pack-2026-q1.zip --json > pack-2026-q1.json
+
+      controlplane audit verify pack-2026-q1.zip --anchor pack-2026-q1.json
+    """
+    from jobs import evidence_pack as job
+    from jobs.compose import workspace_settings
+
+    begin, end = job.period(since, until)
+    job.refuse_pack_in_workspace(out, workspace_settings(home, must_exist=True).workspace.home)
+    value = job.export(home, begin, end, out, clock())
+    show(value, as_json, job.text(value))
     if not value["ok"]:
         raise typer.Exit(REFUSED)
 

@@ -48,7 +48,7 @@ def add_history(home: str | None, name: str, limit: int, actor: str, now: dateti
 
 
 def _add(home: str | None, name: str, cases: Sequence[Case], origin: str, actor: str, now: datetime) -> dict[str, Any]:
-    _need_name(name)
+    need_name(name)
     settings = workspace_settings(home)
     with open_state(settings, now) as state:
         try:
@@ -159,7 +159,8 @@ def version_line(row: DatasetVersion) -> str:
     return f"{row.name}@{row.version[: datasets.SHOWN]}  {row.rows:6} rows  {row.created_at:%Y-%m-%d %H:%M}Z  {row.actor}  {row.origin}"
 
 
-def _need_name(name: str) -> None:
+def need_name(name: str) -> None:
+    """Raises Refused for a name that no data set can have."""
     if not name or not all(c.isalnum() or c in "._-" for c in name) or not name[0].isalnum():
         raise Refused(
             f"{name!r} is no name of a data set: letters, digits, '.', '_' and '-', beginning with a letter or digit"

@@ -151,6 +151,7 @@ def automatic_commit(
         "from": str(rollout.state),
         "to": str(after.state),
         "version": after.version,
+        "share": after.share,
         "evidence": decision.evidence,
     }
     audit = AuditEntry(AUTOMATIC, str(event), rollout.rollout_id, decision.reason, payload)

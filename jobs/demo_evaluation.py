@@ -75,7 +75,7 @@ class OfflineEvaluation:
         cases = self._failures(incident)
         origin = f"incident:{incident.incident_id}"
         row, added = datasets.append(self.deps.state, self._folders[0], DATASET, cases, origin, QUALITY, self.clock())
-        self._register()
+        self._register(f"the data set has learned from {incident.incident_id}; the lines are the same")
         return (
             f"learned: {added} conversations that failed in the incident join data set {DATASET} ({row.rows} rows); "
             "the same criteria, with the same lines, are registered for the new version"
@@ -88,9 +88,10 @@ class OfflineEvaluation:
             rows = cursor.execute(load("datasets/failures"), span).fetchall()
         return cases_of_facts(rows, f"incident:{incident.incident_id}")
 
-    def _register(self) -> None:
+    def _register(self, reason: str = "") -> None:
         text = shipped_policy("demo_criteria")
-        self.criteria, _ = register(self.deps.state, text, "demo_criteria.toml", QUALITY, self.clock())
+        now = self.clock()
+        self.criteria, _ = register(self.deps.state, text, "demo_criteria.toml", QUALITY, now, reason=reason)
 
     @property
     def _folders(self) -> tuple[Path, Path]:

@@ -1,9 +1,9 @@
-"""The drift analysis of two windows: numbers on all rows that decide, Evidently's report beside them, kept as an artefact.
+"""The drift analysis of two windows: numbers on all rows that decide, when it began, what came with it, and Evidently's report beside them.
 
-The facts of both windows are exported by SQL to Parquet (features only: no content, no customer), the gate numbers are
-computed at once, and Evidently draws its report in a process of its own, because its import alone takes ten seconds.
-`start` returns as soon as that process runs; `DriftRun.finish` waits for it and records the artefact; `run` does both. A
-report that fails is a recorded fact and takes nothing away from the numbers.
+The rows of both windows are exported by SQL to Parquet (features only: no content), the gate numbers are computed at once, and Evidently draws
+its report in a process of its own, because its import alone takes ten seconds. `start` returns as soon as that process runs and the timeline is
+made; `DriftRun.finish` waits for it, records the artefact with the audit row that vouches for it, and puts one message into the outbox where the
+policy wants one. `run` does both. A report that fails is a recorded fact and takes nothing away from the numbers.
 """
 
 from __future__ import annotations
@@ -14,18 +14,29 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
 
-from controlplane.analysis.drift import DriftResult, compare_files
+from controlplane.analysis.drift import DriftResult, DriftSettings
 from controlplane.core.audit import canonical, sha256_text
-from controlplane.store.queries import load
+from controlplane.core.policy import Policy
+from controlplane.store.state_rows import AuditEntry, Commit
+from jobs import drift_timeline
+from jobs.drift_alert import message
+from jobs.drift_effects import effects
+from jobs.drift_reference import Reference
+from jobs.drift_refused import refused, with_refused
+from jobs.drift_rows import CURRENT, REFERENCE, Rows, compared, export
+from jobs.drift_windows import Window, iso, known_until
+
+__all__ = ["DriftOutcome", "DriftRun", "Plan", "Window", "run", "start"]
 
 KIND = "drift"
+EVENT = "drift_recorded"
 REPORT_TIMEOUT_SECONDS = 600.0
 
 
@@ -36,6 +47,9 @@ class Recorder(Protocol):
         self, artefact_id: str, kind: str, path: str, summary: Mapping[str, Any], now: datetime
     ) -> None:
         """Keep a new version of an artefact."""
+
+    def commit(self, change: Commit, now: datetime) -> None:
+        """Write the audit row and the message."""
 
 
 class CursorSource(Protocol):
@@ -62,127 +76,202 @@ class DriftDeps(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Interactions with `since <= ts < until` (aware UTC), of one arm or of both (None); the label is shown to people."""
+class Plan:
+    """Everything about an analysis but its windows. `tell`: put a message into the outbox; `alert_columns` empty: about any column."""
 
-    label: str
-    since: datetime
-    until: datetime
-    arm: str | None = None
+    trigger: str = "person"
+    actor: str = "drift"
+    reference: Reference | None = None
+    settings: DriftSettings = field(default_factory=DriftSettings)
+    alert_columns: tuple[str, ...] = ()
+    policy_hash: str = ""
+    tell: bool = False
+    report: bool = True
+    dashboard_url: str | None = None
 
-    def to_dict(self) -> dict[str, str | None]:
-        """JSON-ready, times as ISO-8601."""
-        return {"label": self.label, "since": _iso(self.since), "until": _iso(self.until), "arm": self.arm}
+
+def settings_of(policy: Policy) -> DriftSettings:
+    """The policy's thresholds."""
+    drift = policy.drift
+    return DriftSettings(
+        numeric=drift.numeric,
+        categorical=drift.categorical,
+        alpha=drift.alpha,
+        missing=drift.missing,
+        min_rows=drift.min_rows,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class DriftOutcome:
-    """A finished analysis: its id, folder, numbers, and why there is no report (None when there is one)."""
+    """A finished analysis: its id, folder, numbers, all that was recorded. `report_error`: why the report that was asked for is not there."""
 
     artefact_id: str
     folder: Path
     result: DriftResult
     report_error: str | None
+    summary: Mapping[str, Any]
 
 
 class DriftRun:
     """A running analysis: the numbers are there, Evidently's report is on its way."""
 
-    def __init__(
-        self, deps: DriftDeps, now: datetime, folder: Path, summary: dict[str, Any], result: DriftResult
-    ) -> None:
+    def __init__(self, deps: DriftDeps, now: datetime, folder: Path, plan: Plan) -> None:
         self.artefact_id = folder.name
-        self.result = result
-        self._deps, self._now, self._folder, self._summary = deps, now, folder, summary
-        self._log = (folder / "report.log").open("w", encoding="utf-8")
+        self.result = DriftResult(())
+        self._deps, self._now, self._folder, self._plan = deps, now, folder, plan
+        self._summary: dict[str, Any] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def draw(self) -> None:
+        """Start the process that draws the report."""
         argv = [sys.executable, "-m", "controlplane.analysis.drift_report"]
-        files = [str(folder / name) for name in ("reference.parquet", "current.parquet")]
-        self._process = subprocess.Popen(
-            [*argv, *files, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "DO_NOT_TRACK": "1"},
-        )
+        files = [str(self._folder / name) for name in ("reference.parquet", "current.parquet")]
+        with (self._folder / "report.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*argv, *files, str(self._folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "DO_NOT_TRACK": "1"},
+            )
+
+    def found(self, result: DriftResult, summary: dict[str, Any]) -> None:
+        """Take what the numbers say."""
+        self.result, self._summary = result, summary
 
     def done(self) -> bool:
         """Whether the report's process has ended; `finish` then returns at once."""
-        return self._process.poll() is not None
+        return self._process is None or self._process.poll() is not None
 
     def finish(self, timeout: float = REPORT_TIMEOUT_SECONDS) -> DriftOutcome:
         """Wait for the report (seconds), write summary.json, record the artefact. A report that takes longer is ended."""
-        error = self._wait(timeout)
-        summary = {**self._summary, "report": None if error else "report.html", "report_error": error}
-        if not error:
+        error = self._wait(timeout) if self._process is not None else None
+        drawn = self._process is not None and error is None
+        summary = {**self._summary, "report": "report.html" if drawn else None, "report_error": error}
+        if drawn:
             summary["evidently"] = json.loads((self._folder / "scores.json").read_text(encoding="utf-8"))
         _write(self._folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True))
-        for leftover in ("reference.parquet", "current.parquet", "scores.json"):
-            (self._folder / leftover).unlink(missing_ok=True)
-        path = self._folder.relative_to(self._deps.home).as_posix()
-        self._deps.state.record_artefact(self.artefact_id, KIND, path, summary, self._now)
-        return DriftOutcome(self.artefact_id, self._folder, self.result, error)
+        for leftover in (*self._folder.glob("*.parquet"), self._folder / "scores.json"):
+            leftover.unlink(missing_ok=True)
+        self._record(summary)
+        return DriftOutcome(self.artefact_id, self._folder, self.result, error, summary)
 
     def stop(self) -> None:
         """End the report's process and remove what was written; nothing is recorded. For a shutdown before the end."""
         self._end()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _record(self, summary: dict[str, Any]) -> None:
+        """The artefact first, then the audit row that vouches for it with the message, in one transaction."""
+        plan, name = self._plan, self.artefact_id
+        path = self._folder.relative_to(self._deps.home).as_posix()
+        self._deps.state.record_artefact(name, KIND, path, summary, self._now)
+        told = None
+        if plan.tell:
+            told = message(name, self.result, plan.alert_columns, summary, self._now, plan.dashboard_url)
+        said = {
+            "summary_hash": sha256_text(canonical(summary)),
+            "policy_hash": plan.policy_hash,
+            "drifted": summary["drifted"],
+            "broken": summary["broken"],
+            "message": None if told is None else told.outbox_id,
+        }
+        reason = f"{len(summary['drifted'])} columns drifted, {len(summary['broken'])} are broken"
+        entry = AuditEntry(plan.actor, EVENT, name, reason, said)
+        self._deps.state.commit(Commit(audit=[entry], messages=() if told is None else [told]), self._now)
+
     def _wait(self, timeout: float) -> str | None:
         """None when the report was written, else what went wrong."""
+        assert self._process is not None
         try:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._end()
             return f"the report was not ready after {timeout:g} s; its process was ended"
-        self._log.close()
+        log = self._folder / "report.log"
         if code == 0 and (self._folder / "report.html").is_file():
-            (self._folder / "report.log").unlink()
+            log.unlink()
             return None
-        tail = (self._folder / "report.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"the report's process ended with code {code}: {tail[-1] if tail else 'no message'} (see report.log)"
 
     def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
-def run(deps: DriftDeps, now: datetime, reference: Window, current: Window) -> DriftOutcome:
+def run(deps: DriftDeps, now: datetime, reference: Window, current: Window, plan: Plan | None = None) -> DriftOutcome:
     """Analyse two windows and wait for the report."""
-    return start(deps, now, reference, current).finish()
+    return start(deps, now, reference, current, plan).finish()
 
 
-def start(deps: DriftDeps, now: datetime, reference: Window, current: Window) -> DriftRun:
-    """Export, compute the gate numbers, start the report. Raises ValueError for a window that ends before it begins."""
+def start(deps: DriftDeps, now: datetime, reference: Window, current: Window, plan: Plan | None = None) -> DriftRun:
+    """Export, compute the gate numbers, start the report, make the timeline. Raises ValueError for a window that ends before it begins."""
+    plan = plan or Plan()
     for window in (reference, current):
         if window.since >= window.until:
-            raise ValueError(f"the window '{window.label}' ends {_iso(window.until)}, before it begins")
+            raise ValueError(f"the window '{window.label}' ends {iso(window.until)}, before it begins")
     windows = {"reference": reference.to_dict(), "current": current.to_dict()}
-    folder = deps.home / "reports" / "drift" / _identity(now, windows)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _folder(deps.home / "reports" / "drift", now, windows)
+    running = DriftRun(deps, now, folder, plan)
     cursor = deps.warehouse.cursor()
     try:
-        for name, window in (("reference", reference), ("current", current)):
-            _export(cursor, window, folder / f"{name}.parquet")
-        result = compare_files(cursor, folder / "reference.parquet", folder / "current.parquet")
+        rows = Rows(cursor, folder, leave_out=("arm",) if reference.arm and current.arm else ())
+        known = known_until(cursor, now)
+        export(rows, reference, current, known)
+        if plan.report:
+            for side in (REFERENCE, CURRENT):
+                rows.features(side).write_parquet(str(folder / f"{side}.parquet"))
+            running.draw()
+        head = {"artefact_id": folder.name, "created_at": iso(now), "windows": windows}
+        head["known_until"] = iso(known)
+        head |= {"trigger": plan.trigger, "actor": plan.actor, "policy_hash": plan.policy_hash}
+        head["reference"] = (plan.reference or Reference(reference.label, reference)).to_dict()
+        head["settings"] = {name: getattr(plan.settings, name) for name in type(plan.settings).__dataclass_fields__}
+        result, summary = _analyse(rows, reference, current, plan, known, deps.home / "reports" / "drift" / "days")
+        running.found(result, head | summary)
+    except BaseException:
+        running.stop()
+        raise
     finally:
         cursor.close()
-    summary = {"artefact_id": folder.name, "created_at": _iso(now), "windows": windows, **result.to_dict()}
-    return DriftRun(deps, now, folder, summary, result)
+    return running
 
 
-def _export(cursor: duckdb.DuckDBPyConnection, window: Window, path: Path) -> None:
-    since, until = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.since, window.until))
-    rows = cursor.sql(load("drift/features"), params={"since": since, "until": until, "arm": window.arm})
-    rows.write_parquet(str(path))
+def _analyse(
+    rows: Rows, reference: Window, current: Window, plan: Plan, known: datetime, kept: Path
+) -> tuple[DriftResult, dict[str, Any]]:
+    """Verdicts, maturity of labels, timeline, onsets, effects."""
+    result, maturity = compared(rows, plan.settings)
+    gone = refused(rows.cursor, reference, current)
+    result = with_refused(result, gone, plan.settings)
+    shown = drift_timeline.reach(reference, current)
+    timeline = drift_timeline.measure(rows, reference, current, shown, known, kept)
+    # arms run side by side: they differ from the first request on, there is no moment at which one became the other
+    side_by_side = reference.arm != current.arm
+    onsets = {} if side_by_side else drift_timeline.began(timeline, result, plan.settings)
+    summary = result.to_dict() | {"labels": maturity, "refused": gone, "timeline": timeline.head()}
+    for name, column in summary["columns"].items():
+        column |= drift_timeline.onset_json(onsets.get(name), timeline)
+        column["timeline"] = timeline.column(name)
+    summary["effects"] = effects(rows, result, onsets, timeline, shown)
+    return result, summary
 
 
-def _identity(now: datetime, windows: Mapping[str, Any]) -> str:
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256_text(canonical(dict(windows)))[:8]}"
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _folder(parent: Path, now: datetime, windows: Mapping[str, Any]) -> Path:
+    """A new folder: an analysis of the same windows at the same second is another analysis."""
+    name = f"{iso(now).replace('-', '').replace(':', '')}-{sha256_text(canonical(dict(windows)))[:8]}"
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{parent / name} exists a thousand times")
 
 
 def _write(path: Path, text: str) -> None:

@@ -18,6 +18,8 @@ from controlplane.store.state_rows import to_text
 from jobs import datasets
 from jobs.compose import open_state, workspace_settings
 from jobs.console import stderr
+from jobs.evaluation_criteria import KIND as CHANGE_KIND
+from jobs.evaluation_criteria import change_text
 from jobs.evaluation_run import Candidate, Finished, find_criteria, outcomes_of, plan, register, run
 from jobs.evaluation_run import run_json as run_json
 from jobs.refused import Refused
@@ -35,8 +37,10 @@ class Subject:
     api_key: str = field(default="", repr=False)
 
 
-def register_command(home: str | None, file: Path, name: str | None, actor: str, now: datetime) -> dict[str, Any]:
-    """The registered criteria. Raises CriteriaError, Refused."""
+def register_command(
+    home: str | None, file: Path, name: str | None, actor: str, now: datetime, reason: str = ""
+) -> dict[str, Any]:
+    """The registered criteria, with what they change and what they would have meant for recorded runs. Raises CriteriaError, Refused."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -46,13 +50,16 @@ def register_command(home: str | None, file: Path, name: str | None, actor: str,
     settings = workspace_settings(home)
     with open_state(settings, now) as state:
         before = state.criteria()
-        row, new = register(state, text, str(file), actor, now, name)
+        outcomes = settings.workspace.evaluations
+        row, new = register(state, text, str(file), actor, now, name, reason=reason, outcomes=outcomes)
+        changes = {one.summary["criteria_hash"]: one.summary for one in state.artefacts(CHANGE_KIND)}
     earlier = [item.criteria_hash for item in before if item.name == row.name]
     in_force = row.criteria_hash if new else earlier[-1]
     value = asdict(row) | {"registered_at": to_text(row.registered_at), "new": new, "in_force": in_force}
     value["replaces"] = earlier[-1] if new and earlier else None
     value.pop("text")
-    return value
+    change = changes.get(row.criteria_hash)
+    return value | {"change": change if new else None}
 
 
 def registered_text(value: dict[str, Any]) -> str:
@@ -62,6 +69,7 @@ def registered_text(value: dict[str, Any]) -> str:
     lines = [value["criteria_hash"], f"{value['name']} for {pinned}: {state} at {value['registered_at']}"]
     if value["replaces"] is not None:
         lines.append(f"it replaces {value['replaces'][:12]}: runs under that one no longer open the gate")
+    lines += change_text(value["change"] or {})
     if value["in_force"] != value["criteria_hash"]:
         lines.append(
             f"NOT in force: {value['in_force'][:12]} was registered later; change the text to register it anew"

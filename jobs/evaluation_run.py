@@ -34,6 +34,7 @@ from controlplane.store.state_evaluation import (
 )
 from controlplane.store.state_rows import to_text
 from jobs import datasets
+from jobs.evaluation_criteria import need_reason, record_change
 from jobs.evaluation_gate import SHORTEST_HASH, is_named, lost_evaluation, untrusted_criteria, vouched_run
 from jobs.refused import Refused
 
@@ -82,11 +83,20 @@ class Finished:
 
 
 def register(
-    state: StateWriter, text: str, source: str, actor: str, now: datetime, name: str | None = None
+    state: StateWriter,
+    text: str,
+    source: str,
+    actor: str,
+    now: datetime,
+    name: str | None = None,
+    *,
+    reason: str = "",
+    outcomes: Path | None = None,
 ) -> tuple[CriteriaRow, bool]:
     """Keep criteria with the versions of their data sets; False beside the row when exactly these were registered before.
 
-    Raises CriteriaError with every problem, Refused for a data set that is not there.
+    `reason`: why they replace those of the same name. `outcomes`: the folder of recorded outcomes, to tell what they would have meant for past
+    runs. Raises CriteriaError with every problem, Refused for a data set that is not there or a change without a reason.
     """
     criteria = parse_criteria(text, source)
     pinned = {}
@@ -102,7 +112,10 @@ def register(
         actor=actor,
         registered_at=now,
     )
+    before = need_reason(state, row, reason)
     if state.register_criteria(row):
+        if before is not None or reason.strip():
+            record_change(state, row, before, reason, outcomes or Path(), now)
         return row, True
     known = next(item for item in state.criteria() if item.criteria_hash == row.criteria_hash)
     if known.name != row.name:

@@ -25,7 +25,7 @@ from controlplane.settings import Settings, SettingsError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import judging, publish, tick, work
+from jobs import judging, publish, tick, topics, work
 from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
 from jobs.console import clock, stderr
 from jobs.control import Control, control_process
@@ -40,6 +40,7 @@ from jobs.lease import (
     refuse_second,
     wait_for_lease,
 )
+from jobs.metric_definitions import at_start
 from jobs.process import announce, withdraw
 from jobs.scheduler import Job, last_due, schedule
 
@@ -49,6 +50,7 @@ JUDGE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 WORK_SECONDS = 1.0
 MONTHLY = "0 3 1 * *"
+MONDAYS = "0 5 * * mon"  # by name: the scheduler counts days of the week from Monday as 0, crontab from Sunday
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
@@ -80,6 +82,8 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
             f"the rollout is judged by its own policy {policy.hash[:12]}; {settings.policy_path} ({named.hash[:12]}) applies to "
             "the next one: controlplane release start --policy"
         )
+    if (changed := at_start(state, clock())) is not None:
+        stderr.print(changed)
     free_left_behind(settings, state)
     state.close()
     try:
@@ -151,20 +155,35 @@ def _jobs(control: Control, owner: str) -> list[Job]:
             lease=timedelta(hours=1),
             worth_catching_up=lambda due: has_facts_before(deps, due),
         ),
+        Job(
+            "topics",
+            lambda now: topics.weekly(deps, now),
+            cron=topics.WEEKLY,
+            lease=timedelta(hours=1),
+            worth_catching_up=lambda due: has_facts_before(deps, due),
+        ),
+        Job(
+            "review",
+            lambda now: monday_review(control, now),
+            cron=MONDAYS,
+            lease=timedelta(hours=1),
+            worth_catching_up=lambda due: has_facts_before(deps, due),
+        ),
     ]
 
 
 def monthly_drift(control: Control, now: datetime) -> str:
-    """The monthly drift analysis: the 28 days before its due time against the 28 before those, however late it runs."""
-    from jobs.drift import Window, run
+    """The monthly drift analysis of the policy's window before its due time, against the policy's reference, however late it runs."""
+    from jobs.drift_work import monthly
 
-    month = timedelta(days=28)
-    due = last_due(MONTHLY, now) or now
-    reference, current = (
-        Window("28 days before", due - 2 * month, due - month),
-        Window("last 28 days", due - month, due),
-    )
-    return run(control.deps, now, reference, current).artefact_id
+    return monthly(control.deps, now, last_due(MONTHLY, now) or now)
+
+
+def monday_review(control: Control, now: datetime) -> str:
+    """The review of the week before its due time, pinned and told, however late it runs."""
+    from jobs.weekly_tell import monday
+
+    return monday(control.deps, now, last_due(MONDAYS, now) or now)
 
 
 def has_facts_before(deps: Deps, due: datetime) -> bool:

@@ -36,7 +36,22 @@ Function = Callable[..., Mapping[str, Any]]
 
 KEPT_SECONDS = 24 * 3600.0
 WAIT_SECONDS = 0.2
-WORK: dict[str, str] = {}
+WORK: dict[str, str] = {
+    "metric_register": "jobs.metric_definitions:register",
+    "experiment": "jobs.experiment_analyze_rollout:measure",
+    "csat": "jobs.csat:measure",
+    "drift_run": "jobs.drift_work:run_windows",
+    "drift_timeline": "jobs.drift_work:timeline",
+    "drift_reference_add": "jobs.drift_work:add_reference",
+    "review-draw": "jobs.review_draw:draw",
+    "review-take": "jobs.review_work:take",
+    "review-disputes": "jobs.review_work:disputes",
+    "review-accept": "jobs.review_accept:accept",
+    "topics": "jobs.topics:run",
+    "review_build": "jobs.weekly_work:build",
+    "review_pin": "jobs.weekly_work:pin",
+    "review_rebuild": "jobs.weekly_work:rebuild",
+}
 
 
 def do(home: str | None, name: str, arguments: Mapping[str, Any], now: datetime) -> Answer:

@@ -11,8 +11,8 @@ Unknown is a verdict: where the data cannot carry an estimate the answer is None
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import ceil, exp, inf, isfinite, log, sqrt
+from dataclasses import dataclass, replace
+from math import ceil, exp, hypot, inf, isfinite, log, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -228,29 +228,21 @@ def quantile(histogram: Mapping[int, int], q: float, alpha: float = 0.05) -> Int
 
     Ends are order statistics of binomial ranks, widened to the edges of their buckets; with too few values an end is 0 or infinite.
     """
-    _check_level(alpha)
-    if not 0.0 < q < 1.0:
-        raise ValueError(f"q is {q}; a quantile lies strictly between 0 and 1")
     if any(count < 0 for count in histogram.values()):
         raise ValueError("a histogram counts values, and a count cannot be negative")
     ordered = sorted(index for index, count in histogram.items() if count)
     upto = np.cumsum([histogram[index] for index in ordered])
+    n = int(upto[-1]) if ordered else 0
+    first, middle, last = quantile_ranks(n, q, alpha)
     if not ordered:
         return None
-    from scipy import stats as distributions
-
-    n = int(upto[-1])
 
     def at_rank(rank: int) -> int:
         return ordered[int(np.searchsorted(upto, rank))]
 
-    first = int(
-        distributions.binom.ppf(alpha / 2.0, n, q)
-    )  # P(fewer than `first` values below the quantile) <= alpha/2
-    last = int(distributions.binom.isf(alpha / 2.0, n, q)) + 1
     low = exp((at_rank(first) - 1) * LOG_GAMMA) if first >= 1 else 0.0
     high = exp(at_rank(last) * LOG_GAMMA) if last <= n else inf
-    return Interval(bucket_value(at_rank(max(1, ceil(q * n)))), low, high)
+    return Interval(bucket_value(at_rank(middle)), low, high)
 
 
 def quantile_difference(
@@ -263,11 +255,33 @@ def quantile_difference(
     t, c = quantile(treated, q, alpha), quantile(control, q, alpha)
     if t is None or c is None:
         return None
-    difference = t.estimate - c.estimate
-    low = difference - sqrt((t.estimate - t.low) ** 2 + (c.high - c.estimate) ** 2)
-    high = difference + sqrt((t.high - t.estimate) ** 2 + (c.estimate - c.low) ** 2)
+    joined = joined_difference(t, c)
     # a low end of 0 is one that the data does not bound
-    return Interval(difference, low if t.low > 0.0 else -inf, high if c.low > 0.0 else inf)
+    return replace(joined, low=joined.low if t.low > 0.0 else -inf, high=joined.high if c.low > 0.0 else inf)
+
+
+def joined_difference(treated: Interval, control: Interval) -> Interval:
+    """Difference of two estimates from their intervals (MOVER); ends that are infinite stay so."""
+    difference = treated.estimate - control.estimate
+    low = difference - hypot(treated.estimate - treated.low, control.high - control.estimate)
+    high = difference + hypot(treated.high - treated.estimate, control.estimate - control.low)
+    return Interval(difference, low, high)
+
+
+def quantile_ranks(n: int, q: float, alpha: float = 0.05) -> tuple[int, int, int]:
+    """Ranks (from 1) of the order statistics of `n` values that are the q-quantile and the ends of its distribution-free (1 - alpha) interval.
+
+    A low rank of 0 and a high rank of n + 1 are ends that so few values cannot bound.
+    """
+    _check_level(alpha)
+    if not 0.0 < q < 1.0:
+        raise ValueError(f"q is {q}; a quantile lies strictly between 0 and 1")
+    from scipy import stats as distributions
+
+    # P(fewer than `first` values below the quantile) <= alpha/2, and the same from above
+    first = int(distributions.binom.ppf(alpha / 2.0, n, q))
+    last = int(distributions.binom.isf(alpha / 2.0, n, q)) + 1
+    return first, max(1, ceil(q * n)), last
 
 
 def _check_level(alpha: float) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from math import isfinite, sqrt
 
 from controlplane.core.estimates import ROUNDING, Interval, sequence_half_width
+from controlplane.core.estimates_moments import Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,15 @@ class PairSums:
         return PairSums(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
+    def mean_y(self) -> float:
+        """Mean of y; ZeroDivisionError without units."""
+        return self.y / self.n
+
+    @property
+    def mean_x(self) -> float:
+        return self.x / self.n
+
+    @property
     def variance_y(self) -> float:
         """Unbiased variance of y, for n >= 2; 0 where only rounding tells the values apart."""
         return self._spread(self.yy, self.y, self.y)
@@ -47,19 +57,19 @@ class PairSums:
         return spread / (self.n - 1.0) if spread > ROUNDING * squares else 0.0
 
 
-def ratio(sums: PairSums) -> tuple[float, float] | None:
+def ratio(sums: Pairs) -> tuple[float, float] | None:
     """`sum y / sum x` and its standard error by the delta method; None with fewer than two units or a denominator that sums to 0.
 
     Variance: `(s_yy - 2 R s_xy + R^2 s_xx) / (n mean(x)^2)`.
     """
-    if sums.n < 2.0 or sums.x == 0.0:
+    if sums.n < 2.0 or sums.mean_x == 0.0:
         return None
-    value = sums.y / sums.x
+    value = sums.mean_y / sums.mean_x
     spread = sums.variance_y - 2.0 * value * sums.covariance + value * value * sums.variance_x
-    return value, sqrt(max(spread, 0.0) / sums.n) / abs(sums.x / sums.n)
+    return value, sqrt(max(spread, 0.0) / sums.n) / abs(sums.mean_x)
 
 
-def ratio_difference(treated: PairSums, control: PairSums, alpha: float, tightest: float = 5000.0) -> Interval | None:
+def ratio_difference(treated: Pairs, control: Pairs, alpha: float, tightest: float = 5000.0) -> Interval | None:
     """Treated ratio minus control ratio with its sequence; None until both can be told and one of them has varied."""
     parts = ratio(treated), ratio(control)
     if parts[0] is None or parts[1] is None:
@@ -77,7 +87,7 @@ class Adjusted:
     reduction: float
 
 
-def cuped(treated: PairSums, control: PairSums, alpha: float, tightest: float = 5000.0) -> Adjusted | None:
+def cuped(treated: Pairs, control: Pairs, alpha: float, tightest: float = 5000.0) -> Adjusted | None:
     """Treated minus control mean of y, less `slope` times that of x (the value before); None until both arms have varied.
 
     `slope` = covariance over variance of x, pooled within arms, so it is the same for both and does not bias the difference. An x that is
@@ -94,7 +104,7 @@ def cuped(treated: PairSums, control: PairSums, alpha: float, tightest: float = 
     )
     if plain <= 0.0:
         return None
-    difference = treated.y / treated.n - control.y / control.n - slope * (treated.x / treated.n - control.x / control.n)
+    difference = treated.mean_y - control.mean_y - slope * (treated.mean_x - control.mean_x)
     found = _around(difference, sqrt(rest), treated.n + control.n, alpha, tightest)
     return None if found is None else Adjusted(found, slope, 1.0 - rest / plain)
 

@@ -3,6 +3,8 @@
 - `benjamini_hochberg`: p-values, independent or positively dependent (JRSS B 57, 1995).
 - `benjamini_yekutieli`: p-values under any dependence, at the price of a factor log(m) (Annals of Statistics 29, 2001).
 - `e_bh`: e-values under any dependence, at no price (Wang and Ramdas, JRSS B 84, 2022): the k largest count when the k-th is at least m/(level k).
+- `adjusted`: p-values corrected by a named method, to be compared with the level; Holm's bounds the chance of *any* false one (Scandinavian Journal
+  of Statistics 6, 1979), Benjamini-Hochberg's the share.
 
 Arrays `(m,)`; NaN means "not tested": it is never believed and does not count among the m.
 """
@@ -31,6 +33,33 @@ def e_bh(log_e: npt.ArrayLike, level: float) -> BoolArray:
     _check_level(level)
     # an e-value e is worth the p-value min(1, 1/e), and the step-up on those is e-BH
     return _step_up(np.exp(-np.maximum(values, 0.0)), level)
+
+
+METHODS = {
+    "holm": "Holm: at most this chance of any false find",
+    "bh": "Benjamini-Hochberg: at most this share of false finds",
+    "none": "not corrected: each p-value stands alone",
+}
+"""The methods of `adjusted`, in words."""
+
+
+def adjusted(p_values: npt.ArrayLike, method: str) -> FloatArray:
+    """Corrected p-values `(m,)`: rejected at `level` exactly when at most `level`. `method` is one of METHODS; ValueError else."""
+    p = _checked(p_values, 0.5)
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+    tested = np.flatnonzero(~np.isnan(p))
+    if method == "none" or not len(tested):
+        return p
+    order = tested[np.argsort(p[tested], kind="stable")]
+    m, rank = len(order), np.arange(len(order))
+    corrected = np.full(p.shape, np.nan)
+    if method == "holm":
+        corrected[order] = np.minimum(np.maximum.accumulate(p[order] * (m - rank)), 1.0)
+    else:
+        falling = np.minimum.accumulate((p[order] * m / (rank + 1))[::-1])[::-1]
+        corrected[order] = np.minimum(falling, 1.0)
+    return corrected
 
 
 def _checked(p_values: npt.ArrayLike, level: float) -> FloatArray:

@@ -90,7 +90,10 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """What the review was made from: the newest batch of facts, the heads of both hash chains with their row numbers, and when (ISO-8601 Z)."""
+    """What the review was made from: the newest batch of facts, the heads of both hash chains with their row numbers, and when (ISO-8601 Z).
+
+    `watermark`: what every live source had reached; `units_until`: up to where the units of the comparison were closed. None: nothing yet.
+    """
 
     pinned_at: str
     last_batch: int
@@ -98,6 +101,8 @@ class Pin:
     audit_head: str
     ledger_seq: int
     ledger_head: str
+    watermark: str | None = None
+    units_until: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,3 +154,25 @@ class Weekly:
     def document_hash(self) -> str:
         """sha256 of the canonical JSON: what a signature signs and a rebuild must come to."""
         return sha256_text(canonical(self.to_dict()))
+
+
+def from_dict(document: Mapping[str, Any]) -> Weekly:
+    """The value that `Weekly.to_dict` made. Raises KeyError or TypeError for a document of another shape."""
+    plain = dict(document)
+    plain["pin"] = Pin(**plain["pin"])
+    plain["success"] = tuple(_success(one) for one in plain["success"])
+    plain["figures"] = tuple(_figure(one) for one in plain["figures"])
+    for name in ("incidents", "drills", "decisions", "notes"):
+        plain[name] = tuple(plain[name])
+    return Weekly(**plain)
+
+
+def _success(plain: Mapping[str, Any]) -> Success:
+    told = {name: Estimate(**plain[name]) for name in ("assistant", "menu", "difference")}
+    return Success(**{**plain, **told, "movement": Movement(plain["movement"]), "source": Source(**plain["source"])})
+
+
+def _figure(plain: Mapping[str, Any]) -> Figure:
+    names = ("assistant", "baseline", "difference", "last_week", "change")
+    told = {name: None if plain[name] is None else Estimate(**plain[name]) for name in names}
+    return Figure(**{**plain, **told, "movement": Movement(plain["movement"]), "source": Source(**plain["source"])})

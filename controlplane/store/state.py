@@ -35,6 +35,7 @@ from controlplane.store.state_claims import FencedOff, claim_run, take_lease
 from controlplane.store.state_evaluation import EvaluationReader, EvaluationWriter
 from controlplane.store.state_governance import GovernanceReader, GovernanceWriter
 from controlplane.store.state_migrations import migrate
+from controlplane.store.state_reviews import ReviewReader, ReviewWriter
 from controlplane.store.state_rows import (
     CHANGES,
     AuditEntry,
@@ -74,7 +75,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
-class StateReader(EvaluationReader, GovernanceReader):
+class StateReader(EvaluationReader, GovernanceReader, ReviewReader):
     """Read-only view of the state."""
 
     def __init__(self, url: str) -> None:
@@ -209,7 +210,7 @@ class StateReader(EvaluationReader, GovernanceReader):
             }
 
 
-class StateWriter(StateReader, EvaluationWriter, GovernanceWriter):
+class StateWriter(StateReader, EvaluationWriter, GovernanceWriter, ReviewWriter):
     """The only type that changes the state."""
 
     def __init__(self, url: str) -> None:

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, inspect, select
 
+from controlplane.store import state_review_tables  # noqa: F401  its tables belong to the same metadata
 from controlplane.store import state_tables as t
 from controlplane.store.queries import load
 from controlplane.store.state_rows import to_text
 
-SCHEMA_VERSION = 2
-_STEPS = {2: "state/002_accepted_and_contained"}
+SCHEMA_VERSION = 3
+_STEPS = {2: "state/002_accepted_and_contained"}  # schema 3 only adds tables: the review queue
 
 
 def migrate(connection: Connection, now: datetime) -> None:
@@ -31,7 +32,7 @@ def migrate(connection: Connection, now: datetime) -> None:
         connection.execute(insert(t.state_version).values(id=1, version=0))
         return
     for version in range(found + 1, SCHEMA_VERSION + 1):
-        for statement in _statements(load(_STEPS[version])):
+        for statement in _statements(load(_STEPS[version])) if version in _STEPS else []:
             connection.exec_driver_sql(statement)
         connection.execute(insert(t.schema_version).values(version=version, applied_at=to_text(now)))
 

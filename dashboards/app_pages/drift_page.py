@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
+from controlplane.analysis.drift_timeline import sparkline
 from dashboards import charts, data, ui
 from dashboards.answers import Answer
 from dashboards.shell import View, view
@@ -30,7 +31,7 @@ def main() -> None:
     if report is None:
         ui.empty(
             "No drift analysis yet.",
-            "`controlplane drift --hours 24` compares the last day with the time before it; the monthly job does it by itself.",
+            "`controlplane drift run --hours 24` compares the last day with the time before it; the monthly job does it by itself.",
         )
         return
     columns = _columns(report.summary)
@@ -94,7 +95,13 @@ def _verdict(report: DriftReport, columns: list[dict[str, Any]]) -> None:
     )
     ui.hero(Answer(headline, f"{sentence[:1].upper()}{sentence[1:]}.", tone))
     windows = report.summary["windows"]
-    st.caption(" \u00b7 ".join(f"{side}: {_window(windows[side])}" for side in ("current", "reference")))
+    told = [f"{side}: {_window(windows[side])}" for side in ("current", "reference")]
+    reference = report.summary.get("reference") or {}
+    if reference.get("version"):
+        told.append(f"registered as {reference['name']}, version {reference['version']}")
+    if reference.get("note"):
+        told.append(str(reference["note"]))
+    st.caption(" \u00b7 ".join(told))
 
 
 def _window(window: Mapping[str, Any]) -> str:
@@ -144,12 +151,29 @@ def _table(columns: list[dict[str, Any]]) -> None:
             "\u2013" if row["corrected_p"] is None else f"{row['corrected_p']:.2g}",
             f"{row['reference_rows']:,}",
             f"{row['current_rows']:,}",
+            _line(row),
+            escape(_since(row)),
             escape(_why(row)),
         )
         for row in columns
     ]
-    head = ("Column", "Verdict", "Method", "Score", "Threshold", "p (Holm)", "Reference rows", "Current rows", "Why")
+    head = ["Column", "Verdict", "Method", "Score", "Threshold", "p (Holm)", "Reference rows", "Current rows"]
+    head += ["Timeline", "Since", "Why"]
     ui.table(head, rows, numeric=(3, 4, 5, 6, 7))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Distance per day or hour as a row of bars; a full bar is twice the threshold."""
+    series = (row.get("timeline") or {}).get("score") or []
+    return f'<span title="full bar: twice the threshold">{escape(sparkline(series[-60:], 2 * row["threshold"]))}</span>'
+
+
+def _since(row: Mapping[str, Any]) -> str:
+    """When it began, where that can be told."""
+    detail = row.get("onset_detail")
+    if row.get("onset"):
+        return f"{str(row['onset'])[:16].replace('T', ' ')} UTC"
+    return str(detail["shape"]) if detail else "\u2013"
 
 
 def _why(row: Mapping[str, Any]) -> str:

@@ -31,6 +31,7 @@ def main() -> None:
     answer = answers.answer(now.state)
     ui.hero(answer)
     _why(now, answer)
+    _pinned(now)
     if now.state.meta.newest is None:
         ui.empty(
             "No conversations yet.",
@@ -57,6 +58,21 @@ def _why(now: View, answer: answers.Answer) -> None:
     if answer.lines:
         with st.expander("What the gate asks", expanded=True):
             ui.requirements(answer.lines)
+
+
+def _pinned(now: View) -> None:
+    """The newest pinned weekly review: its headline, and the page to keep or print."""
+    if not now.state.reviews:
+        return
+    newest = now.state.reviews[0]
+    with st.container(border=True):
+        st.html(f"{ui.head('Newest weekly review')}<p>{escape(newest.headline)}</p>")
+        st.caption(
+            f"{newest.review_id}, pinned {stamp(newest.pinned_at)[:16]} UTC; `controlplane review show {newest.review_id}`"
+        )
+        path = (now.config.home / newest.path).resolve()
+        if path.is_relative_to(now.config.home.resolve()) and path.is_file():
+            st.download_button("Download the review", path.read_bytes(), path.name, "text/html", key="weekly_review")
 
 
 def _window_choice() -> str:

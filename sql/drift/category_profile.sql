@@ -1,9 +1,7 @@
--- drift: one row for a categorical column of both_sides(side, value VARCHAR): rows, rows with a value, distinct values, per side
+-- drift: per side of both_sides(is_reference, value VARCHAR, weight): rows, rows with a value (empty text is none) and about how many distinct values
 SELECT
-  count(*) FILTER (WHERE side = 'reference') AS reference_rows,
-  count(*) FILTER (WHERE side = 'current') AS current_rows,
-  count(value) FILTER (WHERE side = 'reference') AS reference_usable,
-  count(value) FILTER (WHERE side = 'current') AS current_usable,
-  count(DISTINCT value) FILTER (WHERE side = 'reference') AS reference_distinct,
-  count(DISTINCT value) FILTER (WHERE side = 'current') AS current_distinct
-FROM both_sides
+  is_reference,
+  sum(weight) AS total,
+  sum(weight) FILTER (WHERE value <> '') AS usable,
+  approx_count_distinct(value) FILTER (WHERE value <> '') AS about_distinct
+FROM both_sides GROUP BY is_reference

@@ -1,14 +1,12 @@
--- drift: one row for a numeric column of both_sides(side, value DOUBLE): rows, usable rows (finite, not NULL), distinct values, mean, population sd, range, per side
+-- drift: per side of both_sides(is_reference, value DOUBLE): rows, usable rows (finite, not NULL), their mean, population sd, range and about how many distinct values
 SELECT
-  count(*) FILTER (WHERE side = 'reference') AS reference_rows,
-  count(*) FILTER (WHERE side = 'current') AS current_rows,
-  count(*) FILTER (WHERE side = 'reference' AND usable) AS reference_usable,
-  count(*) FILTER (WHERE side = 'current' AND usable) AS current_usable,
-  avg(value) FILTER (WHERE side = 'reference' AND usable) AS reference_mean,
-  avg(value) FILTER (WHERE side = 'current' AND usable) AS current_mean,
-  stddev_pop(value) FILTER (WHERE side = 'reference' AND usable) AS reference_sd,
-  min(value) FILTER (WHERE side = 'reference' AND usable) AS reference_min,
-  max(value) FILTER (WHERE side = 'reference' AND usable) AS reference_max,
-  min(value) FILTER (WHERE side = 'current' AND usable) AS current_min,
-  max(value) FILTER (WHERE side = 'current' AND usable) AS current_max
-FROM (SELECT side, value, value IS NOT NULL AND isfinite(value) AS usable FROM both_sides) AS marked
+  is_reference,
+  count(*) AS total,
+  count(value) AS usable,
+  avg(value) AS mean,
+  stddev_pop(value) AS sd,
+  min(value) AS lowest,
+  max(value) AS highest,
+  approx_count_distinct(value) AS about_distinct
+FROM (SELECT is_reference, CASE WHEN isfinite(value) THEN value END AS value FROM both_sides) AS usable_or_null
+GROUP BY is_reference

@@ -19,7 +19,9 @@ from tests.bench import (
     assistant_latency,
     backtest_bench,
     cache,
+    drift_bench,
     evidence_bench,
+    experiment_bench,
     forecast_bench,
     groundedness,
     ingest_bench,
@@ -28,6 +30,7 @@ from tests.bench import (
     safety,
     sampling_bench,
     tick_bench,
+    weekly_bench,
 )
 
 
@@ -37,7 +40,8 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, forecast, intents, sampling, backtest; default: all",
+        help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, forecast, intents, sampling, backtest, drift, "
+        "experiment, weekly; default: all",
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="lines of the ingest benchmark")
     options = parser.parse_args()
@@ -55,6 +59,9 @@ def main() -> None:
         "evidence": evidence_bench.run,
         "sampling": sampling_bench.run,
         "backtest": backtest_bench.run,
+        "experiment": experiment_bench.run,
+        "drift": drift_bench.run,
+        "weekly": weekly_bench.run,
     }
     unknown = sorted(set(options.names) - set(benches))
     if unknown:

@@ -64,7 +64,7 @@ def test_without_a_workspace_every_page_says_what_to_do(open_page, tmp_path: Pat
     [
         (PAGES[0], ("No release is being rolled out.", "No conversations yet.", "controlplane ingest FILE")),
         (PAGES[1], ("No rollout", "everyone is served by the baseline")),
-        (PAGES[2], ("No drift analysis yet.", "controlplane drift --hours 24")),
+        (PAGES[2], ("No drift analysis yet.", "controlplane drift run --hours 24")),
     ],
 )
 def test_an_empty_workspace_says_what_to_do_next(open_page, empty_home: Path, page: str, said: tuple[str, ...]) -> None:
@@ -199,6 +199,24 @@ def test_text_from_logs_is_never_markup(tiny_world, open_page) -> None:
         shown = text(open_page(tiny_world.home, page))
         assert evil not in shown
         assert "&lt;img src=x onerror=alert(1)&gt;" in shown
+
+
+def test_the_newest_pinned_review_is_there_to_take_along(tiny_world, open_page) -> None:
+    for week in ("2026-W02", "2026-W03"):
+        path = f"reports/review/{week}-v1.json"
+        page = tiny_world.home / path.replace(".json", ".html")
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<p>the page</p>", encoding="utf-8")
+        summary = {"words": {"headline": f"Week {week}: <b>1 improved</b>."}}
+        later = tiny_world.now if week.endswith("2") else tiny_world.now + timedelta(days=7)
+        tiny_world.state.record_artefact(f"{week}-v1", "review", path, summary, later)
+    tiny_world.save()
+    app = open_page(tiny_world.home)
+    shown = text(app)
+    assert "Week 2026-W03: &lt;b&gt;1 improved&lt;/b&gt;." in shown
+    assert "controlplane review show 2026-W03-v1" in shown
+    assert "2026-W02" not in shown
+    assert [button.proto.label for button in app.get("download_button")] == ["Download the review"]
 
 
 def test_a_silent_control_process_is_an_alarm_not_all_green(open_page, tmp_path: Path, healthy_home: Path) -> None:

@@ -311,7 +311,7 @@ def test_facts_that_another_process_holds_are_a_message(locked: Cli, tmp_path: P
         ("quarantine",),
         ("ingest", log),
         ("promote", "--actor", "cleo"),
-        ("drift",),
+        ("drift", "run"),
     ):
         message = locked.refused(*words, code=3)
         assert "process" in message, words
@@ -394,17 +394,17 @@ def test_replay_of_a_file_that_cannot_be_used(
 
 
 def test_drift_without_data_says_what_to_do(cli: Cli, tmp_path: Path) -> None:
-    assert "is no workspace yet" in cli.refused("drift", code=2)
+    assert "is no workspace yet" in cli.refused("drift", "run", code=2)
     log = write_lines(tmp_path / "log.jsonl", [interaction(n, f"c{n}") for n in range(3)])
     cli("ingest", log)
-    message = cli.refused("drift", "--hours", "1", code=3)
-    assert "there is no data in one of the two windows" in message
+    message = cli.refused("drift", "run", "--hours", "1", code=1)
+    assert "there is no data in the reference window" in message
     assert not (cli.home / "reports" / "drift").exists()
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "many", "1e300"])
 def test_drift_over_an_impossible_window_is_wrong_use(filled: Cli, hours: str) -> None:
-    assert "--hours" in filled("drift", "--hours", hours, code=2).err
+    assert "--hours" in filled("drift", "run", "--hours", hours, code=2).err
 
 
 @pytest.mark.parametrize("words", [("quarantine",), ("audit", "log"), ("replay", "x.csv")])

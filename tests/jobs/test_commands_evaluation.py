@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.command_line import Cli
-from tests.jobs.evaluation_world import ACTOR, ROWS, Bench, criteria, replies, rows, write
+from tests.jobs.evaluation_world import ACTOR, REASON, ROWS, Bench, criteria, replies, rows, write
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_the_last_accepted_release_is_the_one_compared_with(ready: tuple[Bench, 
     text = criteria(tmp_path / "c.toml").read_text()
     paired = '[[criteria]]\nname = "no step back"\nmetric = "intent_accuracy"\ncomparison = "not_worse"\nmargin = 0.15\nwithout_baseline = "skip"\n'
     (tmp_path / "c.toml").write_text(text + paired)
-    hash_ = bench.cli.json("eval", "register", tmp_path / "c.toml", *ACTOR)["criteria_hash"]
+    hash_ = bench.cli.json("eval", "register", tmp_path / "c.toml", *ACTOR, *REASON)["criteria_hash"]
     first = bench.run(hash_)
     assert first["comparison"] is None
     assert first["criteria"][-1]["applied"] is False

@@ -110,6 +110,8 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
         ("override", "add"): ("timeouts", "--hours", "1"),
         ("override", "end"): ("v1-o1",),
         ("containment", "release"): ("fraud",),
+        ("audit", "export"): ("--from", "2026-01-01", "--to", "2026-01-31", "--out", str(tmp_path / "pack")),
+        ("metric", "show"): ("csat",),
         ("review", "label"): ("c1:1", "correct", "--reviewer", "rita"),
     }.get(words, ())
     options = [parameter.name for parameter in getattr(COMMANDS[words], "params", [])]

@@ -15,7 +15,7 @@ from jobs.compose import open_state, workspace_settings
 from jobs.console import clock
 from jobs.evaluation_subject import EMBEDDED
 from tests.jobs.command_line import Cli
-from tests.jobs.evaluation_world import ACTOR, Bench, criteria, replies, write
+from tests.jobs.evaluation_world import ACTOR, REASON, Bench, criteria, replies, write
 
 PAIRED = """[[criteria]]
 name = "no step back"
@@ -134,7 +134,7 @@ def test_registering_says_what_it_replaces_and_what_stays_in_force(bench: Bench)
     bench.add()
     first = bench.register(limit=0.8)
     path = criteria(bench.folder / "c2.toml", limit=0.7)
-    said = bench.cli("eval", "register", path, *ACTOR).out
+    said = bench.cli("eval", "register", path, *ACTOR, *REASON).out
     assert f"it replaces {first[:12]}" in said
     again = bench.cli("eval", "register", criteria(bench.folder / "c3.toml", limit=0.8), *ACTOR).out
     assert "NOT in force" in again

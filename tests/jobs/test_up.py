@@ -115,8 +115,9 @@ def test_queries_are_answered_by_the_running_process_and_read_no_file(cli: Cli, 
     assert "interactionz" in cli.refused("sql", "SELECT * FROM interactionz", code=2)
 
 
-def test_what_needs_the_facts_to_itself_says_who_has_them(up: Up, cli: Cli) -> None:
-    assert f"process {up.pid}" in cli.refused("drift", code=3)
+def test_drift_is_worked_out_by_the_running_process(up: Up, cli: Cli) -> None:
+    message = cli.refused("drift", "run", "--no-report", "--until", "2020-01-01", code=1)
+    assert "ingest logs with time stamps first, or name other windows" in message
 
 
 def test_a_second_one_on_the_workspace_is_told_who_has_it(up: Up, cli: Cli) -> None:
@@ -199,7 +200,7 @@ def test_actions_over_http_are_those_of_the_command_line(up: Up, cli: Cli, rollo
     assert cli.json("status")["share"] == 0.5
     assert cli.json("promote", "--actor", "cleo")["share"] == 1.0
     assert [row["event"] for row in cli.json("audit", "log")["rows"]] == [
-        *("start", "hold", "resume", "approve", "promote")
+        *("metric_definitions_registered", "start", "hold", "resume", "approve", "promote")
     ]
 
 

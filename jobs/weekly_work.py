@@ -1,0 +1,32 @@
+"""The weekly review as work on the facts (`jobs.work`): arguments and answers are JSON values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from controlplane.core.weekly import Weekly
+from jobs import weekly
+from jobs.deps import Deps
+
+
+def build(deps: Deps, now: datetime, *, week: str) -> dict[str, Any]:
+    """The document of a week (YYYY-Www) as of now, with words, not pinned."""
+    found = weekly.with_words(weekly.build(deps, now, *weekly.week_bounds(week)))
+    return _answer(found)
+
+
+def pin(deps: Deps, now: datetime, *, week: str, actor: str, corrects: str = "", reason: str = "") -> dict[str, Any]:
+    """Pin a week, or a correction of its newest version; a week that is pinned is answered as it is."""
+    found = weekly.pin(deps, now, *weekly.week_bounds(week), actor=actor, corrects=corrects, reason=reason)
+    return _answer(found)
+
+
+def rebuild(deps: Deps, now: datetime, *, review_id: str) -> dict[str, Any]:
+    """A pinned review made again: `differs` names what is not as it was, empty = identical. `now` is not used: the pin says when."""
+    found, differs = weekly.rebuild(deps, review_id)
+    return _answer(found) | {"differs": differs, "same": not differs}
+
+
+def _answer(found: Weekly) -> dict[str, Any]:
+    return {"review_id": found.review_id, "document": found.to_dict(), "document_hash": found.document_hash}

@@ -1,0 +1,2 @@
+-- drift: how many threads the database may use
+SELECT current_setting('threads') AS threads

@@ -1,0 +1,2 @@
+-- experiment: times with a zone become UTC, wherever the machine stands
+SET TimeZone = 'UTC'

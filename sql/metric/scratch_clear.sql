@@ -1,0 +1,2 @@
+-- the minutes of the last piece are counted
+DELETE FROM rollup_stale
