@@ -87,8 +87,8 @@ def start_release(
         after = start(change, policy) if current is None else apply(current, change, policy)
     except IllegalTransition as error:
         raise Refused(str(error)) from None
-    payload = {"release_hash": hash_, "artefacts": dict(artefacts), "accepted_release": after.accepted_release}
-    payload |= {"version": after.version, "share": after.share}
+    payload: dict[str, Any] = {"release_hash": hash_, "artefacts": dict(artefacts)}
+    payload |= {"accepted_release": after.accepted_release, "version": after.version, "share": after.share}
     payload |= {"override_backtest": override_backtest, "backtest": broken} if broken is not None else {}
     audit = AuditEntry(actor, str(change.event), rollout_id, change.reason, payload)
     expected = 0 if current is None else current.version

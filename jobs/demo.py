@@ -69,6 +69,8 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
             report = reports[0] if reports else start_drift(story)
             progress("waiting for the drift report (Evidently)", 1.0)
             report.finish()
+            progress("pinning the weekly review", 1.0)
+            demo_report.pin_review(control.deps, clock.now)
             publish.run(control.deps, clock.now)
         result = demo_report.result(control.deps, story, time.monotonic() - began)
         if not as_json:

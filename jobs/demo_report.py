@@ -13,6 +13,7 @@ from rich.table import Table
 
 from controlplane.store.queries import load
 from controlplane.store.state_rows import IncidentRow
+from jobs import weekly, weekly_sign
 from jobs.demo_evaluation import evaluation_json
 from jobs.deps import Deps
 from jobs.story import Story
@@ -30,8 +31,30 @@ def result(deps: Deps, story: Story, seconds: float) -> dict[str, Any]:
         "rollback": rollback(deps, story),
         "evaluations": [evaluation_json(row) for row in story.offline.runs],
         "audit_ok": all(found is None for found in breaks.values()),
+        "review": review(deps),
         "alerts": sum(item.status == "sent" for item in deps.state.outbox()),
         "seconds": round(seconds, 1),
+    }
+
+
+def pin_review(deps: Deps, now: datetime) -> None:
+    """The weekly review of the week so far, as on any Monday, with its page; nobody is posted to."""
+    since, until = weekly.week_bounds(weekly.week_of(now))
+    pinned = weekly.pin(deps, now, since, until, actor="demo")
+    weekly_sign.file_page(deps.reports, weekly_sign.find(deps.state, pinned.review_id))
+
+
+def review(deps: Deps) -> dict[str, Any] | None:
+    """The newest pinned review: its id and hash, what leadership reads first, and where its page is; None where none was pinned."""
+    if not weekly_sign.rows(deps.state):
+        return None
+    kept = weekly_sign.find(deps.state, weekly_sign.LATEST)
+    return {
+        "id": kept.review_id,
+        "document_hash": kept.document_hash,
+        "headline": kept.document["words"]["headline"],
+        "success": {item["measure"]: item["movement"] for item in kept.document["success"]},
+        "page": str(deps.reports / weekly.KIND / f"{kept.review_id}.html"),
     }
 
 
@@ -96,6 +119,10 @@ def show(deps: Deps, story: Story, found: dict[str, Any], alerts_path: str) -> N
         console.print(_streams(row["saw"]))
         console.rule("what the engineer on call was told")
         console.print(Path(alerts_path).read_text(encoding="utf-8"), highlight=False, markup=False)
+    if found["review"] is not None:
+        console.rule("the weekly review, so far")
+        console.print(f"  {found['review']['headline']}", highlight=False, markup=False)
+        console.print(f"  page: {found['review']['page']}", highlight=False, markup=False, soft_wrap=True)
     console.rule("sums")
     text = "{interactions:,} interactions in {conversations:,} conversations, {alerts} alerts, {seconds} s".format(
         **found

@@ -107,7 +107,7 @@ def _rarely_filled(item: Plain) -> bool:
     share, rows = item.get("reference_missing"), item.get("current_rows")
     if str(item.get("problem") or "") != "all NULL in current" or not known(share) or not known(rows):
         return False
-    return float(share) ** float(rows) > LUCK
+    return bool(float(share) ** float(rows) > LUCK)
 
 
 def drift_changes(drift: Plain, figures: Sequence[Plain]) -> Iterable[dict[str, Any]]:
@@ -205,11 +205,14 @@ def _drifted(name: str, item: Plain, against: str) -> dict[str, Any]:
     title, unit = TITLES.get(name, (f"The column `{name}`", ""))
     now, before = item.get("current_mean"), item.get("reference_mean")
     onset = f"; it began about {day(item['onset'])}" if item.get("onset") else ""
-    missing = [item.get(f"{side}_missing") for side in ("reference", "current")]
-    if str(item.get("problem") or "") == "missing values" and all(known(value) for value in missing):
-        word = "higher" if missing[1] > missing[0] else "lower"
-        sentence = f"{percent(missing[1])} of the values of `{name}` are missing, against {percent(missing[0])} in {against}{onset}."
-        return {"direction": word, "sentence": sentence, "numbers": {"now": missing[1], "before": missing[0]}}
+    was, has = (item.get(f"{side}_missing") for side in ("reference", "current"))
+    if str(item.get("problem") or "") == "missing values" and known(was) and known(has):
+        sentence = f"{percent(has)} of the values of `{name}` are missing, against {percent(was)} in {against}{onset}."
+        return {
+            "direction": "higher" if has > was else "lower",
+            "sentence": sentence,
+            "numbers": {"now": has, "before": was},
+        }
     if known(now) and known(before) and value_text(now, unit) != value_text(before, unit):
         return _shifted(title, unit, float(now), float(before), against, onset)
     numbers = {key: item[key] for key in ("score", "threshold") if known(item.get(key))}

@@ -26,7 +26,7 @@ from jobs.process import announce, withdraw
 from tests.jobs.command_line import Cli
 from tests.jobs.living import CONTROLPLANE, environment, eventually
 
-KEYS = ["interactions", "conversations", "phases", "rollback", "evaluations", "audit_ok", "alerts", "seconds"]
+KEYS = ["interactions", "conversations", "phases", "rollback", "evaluations", "audit_ok", "review", "alerts", "seconds"]
 TIMES = ("onset", "detected", "cut", "verified", "alerted")
 LONGEST_SECONDS = 900  # against waiting for ever; a run takes a minute on an idle machine
 SEED = "11"
