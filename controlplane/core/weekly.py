@@ -107,7 +107,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weekly:
-    """A review of the week [since, until), ISO-8601 Z. Sections that are mappings are described in docs/reference/records.md."""
+    """A review of the week [since, until), ISO-8601 Z. Sections that are mappings are described in docs/artefacts.md."""
 
     review_id: str  # YYYY-Www-vN
     week: str  # YYYY-Www
