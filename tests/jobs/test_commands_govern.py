@@ -113,6 +113,16 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
         ("audit", "export"): ("--from", "2026-01-01", "--to", "2026-01-31", "--out", str(tmp_path / "pack")),
         ("metric", "show"): ("csat",),
         ("review", "label"): ("c1:1", "correct", "--reviewer", "rita"),
+        ("review", "take"): ("--reviewer", "rita"),
+        ("review", "assign"): ("--to", "rita"),
+        ("review", "accept"): ("--evaluation", "support", "--training", "more"),
+        **{("review", name): ("q-1", "correct", "--reviewer", "rita") for name in ("submit", "adjudicate")},
+        **{("review", name): ("latest",) for name in ("verify", "correct")},
+        ("review", "sign"): ("latest", "--note", "read"),
+        ("drift", "show"): ("latest",),
+        ("drift", "reference", "add"): ("launch", "--since", "2026-01-01", "--until", "2026-01-05"),
+        ("retrain", "propose"): (*("--evaluation", "support", "--training", "more"), *("--criteria", "quality")),
+        ("experiment", "analyze"): ("--rollout",),
     }.get(words, ())
     options = [parameter.name for parameter in getattr(COMMANDS[words], "params", [])]
     person = [word for name in ("actor", "reason") if name in options for word in (f"--{name}", "x")]
