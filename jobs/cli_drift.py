@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,6 +46,17 @@ Weight = Annotated[
     str | None,
     typer.Option("--weight", help="Column of both files that says how many rows a row stands for (histograms)."),
 ]
+Numeric = Annotated[
+    float | None,
+    typer.Option("--numeric", help="Files: Wasserstein distance / sd from which numbers are drifted; default .1."),
+]
+Categorical = Annotated[
+    float | None,
+    typer.Option("--categorical", help="Files: Jensen-Shannon distance from which categories are drifted; default .1."),
+]
+Alpha = Annotated[
+    float | None, typer.Option("--alpha", help="Files: chance of a false alarm over all columns together; default .05.")
+]
 Release = Annotated[str | None, typer.Option("--release", help="Only interactions of this release.")]
 Against = Annotated[
     str | None, typer.Option("--against", help="Compare --release with this other one, each over its own time.")
@@ -64,6 +76,9 @@ def run(
     out: Out = None,
     report: Report = True,
     weight: Weight = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    alpha: Alpha = None,
     home: Home = None,
     hours: Hours = None,
     days: Days = None,
@@ -81,6 +96,8 @@ def run(
 
       controlplane drift run --reference january.parquet --current february.csv.gz --out drift --json
 
+      controlplane drift run --reference a.csv --current b.csv --numeric 0.2 --categorical 0.15 --alpha 0.01
+
       controlplane drift run
 
       controlplane drift run --days 7 --reference year
@@ -91,15 +108,18 @@ def run(
     """
     asked = {"hours": hours, "days": days, "since": since, "until": until, "release": release, "against": against}
     asked |= {"arm": arm, "against_arm": against_arm}
+    thresholds = {"numeric": numeric, "categorical": categorical, "alpha": alpha}
     if current is not None:
         if reference is None:
             fail("--current names a file: name the file it is compared with by --reference", BAD_INPUT)
         if given := [f"--{name.replace('_', '-')}" for name, value in asked.items() if value is not None]:
             fail(f"{', '.join(given)} choose windows of the workspace: leave them out to compare files", BAD_INPUT)
-        _files(Path(reference), current, out, report, weight, as_json)
+        _files(Path(reference), current, out, report, weight, thresholds, as_json)
         return
     if weight is not None:
         fail("--weight is for files: every interaction of the workspace counts once", BAD_INPUT)
+    if given := [f"--{name}" for name, value in thresholds.items() if value is not None]:
+        fail(f"{', '.join(given)}: for files; the workspace is judged by drift.* of the policy", BAD_INPUT)
     if out is not None:
         fail("--out is for files: an analysis of the workspace is kept in it, under reports/drift", BAD_INPUT)
     from jobs import drift_command
@@ -109,15 +129,29 @@ def run(
     show(found, as_json, drift_command.text(found))
 
 
-def _files(reference: Path, current: Path, out: Path | None, report: bool, weight: str | None, as_json: bool) -> None:
+def _files(
+    reference: Path,
+    current: Path,
+    out: Path | None,
+    report: bool,
+    weight: str | None,
+    thresholds: dict[str, float | None],
+    as_json: bool,
+) -> None:
+    from controlplane.analysis.drift_model import DriftSettings
     from jobs.drift_files import drift_files
     from jobs.drift_table import text
 
     if report and out is None:
         report = False  # there is no place for it; the help of --out says so
+    for name, above in thresholds.items():
+        if above is not None and not 0 < above < (inf if name == "numeric" else 1):
+            fail(f"--{name} {above:g}: it has to be above 0{'' if name == 'numeric' else ' and below 1'}", BAD_INPUT)
+    chosen: dict[str, Any] = {name: above for name, above in thresholds.items() if above is not None}
+    settings = DriftSettings(**chosen)
     try:
         with stderr.status("comparing files") as status:
-            value = drift_files(reference, current, out, report, weight=weight, progress=status.update)
+            value = drift_files(reference, current, out, report, settings, weight=weight, progress=status.update)
     except ValueError as error:
         fail(str(error), BAD_INPUT)
     show(value, as_json, text(value))

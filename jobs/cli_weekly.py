@@ -23,6 +23,9 @@ def review_weekly(
     pin: Annotated[
         bool, typer.Option("--pin/--no-pin", help="Pin it and keep it, or only look: nothing is recorded.")
     ] = True,
+    post: Annotated[
+        bool, typer.Option("--post", help="Post its summary, too, as the Monday job does; only once per review.")
+    ] = False,
     actor: Actor = "review",
     out: Out = None,
     home: Home = None,
@@ -38,13 +41,17 @@ def review_weekly(
 
       controlplane review weekly --week 2026-W46 --out review.html
 
+      controlplane review weekly --post
+
       controlplane review weekly --no-pin --json
     """
     from jobs import weekly_command as job
 
     _check_out(out)
+    if post and not pin:
+        fail("--post tells people of a pinned review: leave --no-pin out", BAD_INPUT)
     with stderr.status("reading the week"):
-        value = job.weekly(home, week, actor, clock(), pin=pin)
+        value = job.weekly(home, week, actor, clock(), pin=pin, post=post)
     _write(out, value)
     show(value, as_json, job.text(value))
 

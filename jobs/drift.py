@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,7 +129,7 @@ class DriftRun:
         files = [str(self._folder / name) for name in ("reference.parquet", "current.parquet")]
         with (self._folder / "report.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*argv, *files, str(self._folder)],
+                [*argv, *files, str(self._folder), "--settings", json.dumps(asdict(self._plan.settings))],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

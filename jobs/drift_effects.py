@@ -1,8 +1,9 @@
 """What came with drift: escalation, CSAT, misclassification and latency on either side of a split. An association, never a cause.
 
 A column's split is the moment it began, where one can be named; else the two windows. New categories are set against the rest of the current
-window. Intervals are confidence sequences (`core.estimates`), valid however often they are looked at; they are not corrected for the number of
-splits. Labels that are not mature are left out on both sides.
+window. The unit is the conversation: its judged answers and its requests are not independent, so each conversation has its mean. Intervals are
+confidence sequences (`core.estimates`), valid however often they are looked at; they are not corrected for the number of splits. Labels that are
+not mature are left out on both sides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-from duckdb import ColumnExpression, ConstantExpression
+from duckdb import ColumnExpression, ConstantExpression, FunctionExpression
 
 from controlplane.analysis.drift import CATEGORICAL, ColumnDrift, DriftResult
 from controlplane.analysis.drift_timeline import Onset
@@ -20,7 +21,7 @@ from controlplane.core.estimates import Sums, confidence_sequence
 from controlplane.core.model import Verdict
 from controlplane.store.queries import load
 from controlplane.store.utc import to_naive
-from jobs.drift_rows import CURRENT, LABELS, REFERENCE, WHOLE, Relation, Rows, queried
+from jobs.drift_rows import CURRENT, LABELS, REFERENCE, WHOLE, Label, Relation, Rows, queried
 from jobs.drift_timeline import Timeline, has_moment
 from jobs.drift_windows import Window, iso
 
@@ -62,7 +63,7 @@ def effects(
 
 
 def _whole(rows: Rows, shown: Window) -> Observed:
-    found = {label.name: rows.label(WHOLE, label) for label in LABELS if label.name in WATCHED}
+    found = {label.name: _label(rows, WHOLE, label) for label in LABELS if label.name in WATCHED}
     found["latency_ms"] = rows.cursor.sql(load("drift/effect_latency"), params=shown.parameters)
     return found
 
@@ -78,8 +79,18 @@ def _windows(rows: Rows) -> Iterator[tuple[str, Relation]]:
     """(metric, (part, value)): whether a row is of the current window."""
     for label in LABELS:
         if label.name in WATCHED:
-            yield label.name, _parted(rows.label(REFERENCE, label), rows.label(CURRENT, label), label.name)
+            yield label.name, _parted(_label(rows, REFERENCE, label), _label(rows, CURRENT, label), label.name)
     yield "latency_ms", _parted(_latency(rows, REFERENCE), _latency(rows, CURRENT), "latency_ms")
+
+
+def _label(rows: Rows, side: str, label: Label) -> Relation:
+    """One row per conversation."""
+    found = rows.label(side, label)
+    if not label.judged_for:
+        return found
+    mean = FunctionExpression("avg", ColumnExpression(label.name).cast("DOUBLE")).alias(label.name)
+    first = FunctionExpression("min", ColumnExpression("ts")).alias("ts")
+    return found.aggregate([ColumnExpression("conversation_id"), first, mean])
 
 
 def _latency(rows: Rows, side: str) -> Relation:
@@ -94,7 +105,7 @@ def _new_categories(rows: Rows, column: ColumnDrift) -> dict[str, Any]:
     values = [value for value, _ in column.new_categories]
     wanted = ColumnExpression(column.column).cast("VARCHAR").isin(*map(ConstantExpression, values))
     having = rows.read(CURRENT, "features").filter(wanted).select(ColumnExpression("conversation_id")).distinct()
-    observed = {label.name: rows.label(CURRENT, label) for label in LABELS if label.name in WATCHED}
+    observed = {label.name: _label(rows, CURRENT, label) for label in LABELS if label.name in WATCHED}
     observed["latency_ms"] = _latency(rows, CURRENT)
     metrics = []
     for name, relation in observed.items():

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 
 from controlplane.analysis.drift import DriftResult, DriftSettings, Table, compare_tables
-from controlplane.analysis.drift_inputs import as_table
+from controlplane.analysis.drift_inputs import InputError, as_table
 
 MEMORY = "1GB"  # of DuckDB; what does not fit is sorted on disk, beside the other temporary files
 REPORT_TIMEOUT_SECONDS = 600.0
@@ -31,11 +32,13 @@ def drift_files(
 ) -> dict[str, Any]:
     """Compare two files; with `out`, write summary.json and (`report`) report.html there. `progress` gets a few words now and then.
 
-    Returns {"columns", "drifted", "broken", "report", "report_error", "files"}; report is None where there is none, and a report that
+    Returns {"columns", "drifted", "broken", "report", "report_error", "files", "settings"}; report is None where there is none, and a report that
     fails takes nothing away from the numbers. Raises InputError, FileNotFoundError, IsADirectoryError, ValueError (weights).
     """
     folder = None if out is None else out.absolute()
     if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--out {out} is a file; name a folder for the results")
         folder.mkdir(parents=True, exist_ok=True)  # before the work: a place that can't be written ends it at once
     with TemporaryDirectory(prefix="controlplane-drift-") as scratch:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -59,6 +62,7 @@ def drift_files(
         summary: dict[str, Any] = {
             **result.to_dict(),
             "files": {"reference": str(reference), "current": str(current)},
+            "settings": asdict(settings or DriftSettings()),
             "report": None,
             "report_error": None,
         }
@@ -66,12 +70,14 @@ def drift_files(
             return summary
         if report:
             progress("drawing the report (Evidently takes about ten seconds to load)")
-            summary |= _draw(result, tables, folder, Path(scratch))
+            summary |= _draw(result, tables, folder, Path(scratch), settings or DriftSettings())
     _write(folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True, allow_nan=False))
     return summary
 
 
-def _draw(result: DriftResult, tables: list[Table], folder: Path, scratch: Path) -> dict[str, Any]:
+def _draw(
+    result: DriftResult, tables: list[Table], folder: Path, scratch: Path, settings: DriftSettings
+) -> dict[str, Any]:
     kinds = {column.column: column.kind if column.score is not None else column.reason for column in result.columns}
     _write(scratch / "columns.json", json.dumps(kinds))
     argv = [
@@ -81,7 +87,7 @@ def _draw(result: DriftResult, tables: list[Table], folder: Path, scratch: Path)
         *(str(table.path.absolute()) for table in tables),
     ]
     done = subprocess.Popen(
-        [*argv, str(folder), "--columns", str(scratch / "columns.json")],
+        [*argv, str(folder), "--columns", str(scratch / "columns.json"), "--settings", json.dumps(asdict(settings))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,18 +1,20 @@
 """Columns whose rows never became facts: a producer that writes text where numbers were has its records refused, so what is left looks healthy.
 
-The share of a window's records that ingest refused for a field is compared; a rise as large as the policy's `missing` makes the column broken,
-whatever its remaining rows say.
+The share of a window's records that ingest refused for a field is compared; a rise as large as the policy's `missing` that is no luck of few rows
+makes the column broken, whatever its remaining rows say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 
 from controlplane.analysis.drift import NUMERIC, ColumnDrift, DriftResult, DriftSettings, Problem
+from controlplane.analysis.drift_columns import RARELY
+from controlplane.analysis.drift_statistics import fewer_values_p
 from controlplane.core.model import Verdict
 from controlplane.store.queries import load
 from jobs.drift_rows import CURRENT, REFERENCE
@@ -40,23 +42,39 @@ def with_refused(
 ) -> DriftResult:
     """The result in which a column is broken when its rows are refused."""
     fields = {entry["field"] for entry in found[CURRENT]}
-    broken = {}
-    for field in fields:
-        before, now = (_share(found[side], field) for side in (REFERENCE, CURRENT))
-        mine = [entry for entry in found[CURRENT] if entry["field"] == field]
-        if now - before >= settings.missing and sum(entry["rows"] for entry in mine) >= settings.min_rows:
-            broken[COLUMNS.get(field, field)] = (before, now, mine[0]["reason"])
-    return DriftResult(tuple(_judged(column, broken.get(column.column)) for column in result.columns))
+    sides: dict[str, tuple[_Side, _Side]] = {
+        COLUMNS.get(field, field): (_side(found[REFERENCE], field), _side(found[CURRENT], field)) for field in fields
+    }
+    judged = (
+        _judged(column, *sides[column.column], settings) if column.column in sides else column
+        for column in result.columns
+    )
+    return DriftResult(tuple(judged))
 
 
-def _share(entries: Sequence[Mapping[str, Any]], field: str) -> float:
-    return float(sum(entry["share"] for entry in entries if entry["field"] == field))
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Records of a window that were refused for a field, their share, and the most frequent reason."""
+
+    rows: int
+    share: float
+    reason: str
 
 
-def _judged(column: ColumnDrift, found: tuple[float, float, str] | None) -> ColumnDrift:
-    if found is None:
+def _side(entries: Sequence[Mapping[str, Any]], field: str) -> _Side:
+    mine = [entry for entry in entries if entry["field"] == field]
+    reason = str(mine[0]["reason"]) if mine else ""
+    return _Side(sum(entry["rows"] for entry in mine), float(sum(entry["share"] for entry in mine)), reason)
+
+
+def _judged(column: ColumnDrift, old: _Side, new: _Side, settings: DriftSettings) -> ColumnDrift:
+    before, now, reason = old.share, new.share, new.reason
+    kept = (
+        (column.reference_rows, column.reference_rows + old.rows),
+        (column.current_rows, column.current_rows + new.rows),
+    )
+    if now - before < settings.missing or new.rows < settings.min_rows or fewer_values_p(*kept) > RARELY:
         return column
-    before, now, reason = found
     said = f"{now:.0%} of the records were refused for this field ({reason}), {before:.0%} in the reference: `controlplane quarantine`"
     text = reason == WRONG_TYPE and column.kind == NUMERIC
     problem = Problem.TEXT_IN_NUMBERS if text else column.problem

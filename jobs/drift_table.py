@@ -35,9 +35,8 @@ def _answer(value: Mapping[str, Any]) -> str:
     counts = {word: sum(_verdict(column) == word for column in columns) for word in (*WORDS.values(), "lost values")}
     parts = [f"{count} {word}" for word, count in counts.items() if count]
     rows = [max((column[side] for column in columns), default=0) for side in ("reference_rows", "current_rows")]
-    return (
-        f"{len(columns)} columns of {rows[0]:,.0f} and {rows[1]:,.0f} rows: {', '.join(parts) or 'nothing to compare'}"
-    )
+    what, said = "column" if len(columns) == 1 else "columns", ", ".join(parts) or "nothing to compare"
+    return f"{len(columns)} {what} of {rows[0]:,.0f} and {rows[1]:,.0f} rows: {said}"
 
 
 def _verdict(column: Mapping[str, Any]) -> str:

@@ -86,14 +86,14 @@ def timeline(deps: Deps, now: datetime, **asked: Any) -> Mapping[str, Any]:
             known = known_until(cursor, now)
             export(exported, reference.window, current, known)
             result, _ = compared(exported, settings_of(deps.policy))
+            _watched(asked.get("column"), [column.column for column in result.columns])
             kept = deps.home / "reports" / "drift" / "days"
             shown = drift_timeline.whole_days(current)
             found = drift_timeline.measure(exported, reference.window, current, shown, known, kept)
     onsets = drift_timeline.began(found, result, settings_of(deps.policy))
     names = [column.column for column in result.columns if column.column in found.scores]
     if asked.get("column") is not None:
-        if asked["column"] not in names:
-            raise SettingsError(f"no column {asked['column']!r} is watched: there are {', '.join(names)}")
+        _watched(asked["column"], names)
         names = [asked["column"]]
     told = result.to_dict()["columns"]
     columns = {}
@@ -104,6 +104,11 @@ def timeline(deps: Deps, now: datetime, **asked: Any) -> Mapping[str, Any]:
         columns[name] = own | drift_timeline.onset_json(onsets.get(name), found)
     head = {"reference": reference.to_dict(), "windows": {"current": current.to_dict()}, "days_read": found.read}
     return head | {"timeline": found.head(), "columns": columns}
+
+
+def _watched(column: str | None, names: list[str]) -> None:
+    if column is not None and column not in names:
+        raise SettingsError(f"no column {column!r} is watched: there are {', '.join(names)}")
 
 
 def answer(summary: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -46,13 +47,18 @@ from jobs.refused import Refused
 SCHEMA = 1
 KIND = "controlplane evidence pack"
 DOCUMENTS = (".html", ".json")
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+WRITTEN = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}.*)?$")
 
 
 def period(since: str, until: str) -> tuple[datetime, datetime]:
     """[since, until) of two options. A date without a time is the whole day: from its begin, or to its end. Raises SettingsError."""
     begin, end = _moment("--from", since), _moment("--to", until)
-    if "T" not in until and " " not in until:
-        end += timedelta(days=1)
+    if DAY.fullmatch(until.strip()):
+        try:
+            end += timedelta(days=1)
+        except OverflowError:
+            raise SettingsError(f"--to {until} is beyond the last day there is: choose an earlier one") from None
     if begin >= end:
         raise SettingsError(f"--from {since} is not before --to {until}: swap them, or choose a longer period")
     return begin, end
@@ -60,6 +66,8 @@ def period(since: str, until: str) -> tuple[datetime, datetime]:
 
 def _moment(option: str, text: str) -> datetime:
     try:
+        if not WRITTEN.match(text.strip()):
+            raise ValueError(text)  # a week such as 2026-W10 would be taken for its Monday
         found = datetime.fromisoformat(text.strip())
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -230,11 +238,14 @@ class _Export:
     def _retention(self, facts: Mapping[str, Any], until: datetime) -> dict[str, Any]:
         kinds = facts.get("kinds", {})
         oldest = min((one["oldest"] for one in kinds.values() if one["oldest"] is not None), default=None)
+        seen = [one["newest"] for one in kinds.values() if one["newest"] is not None]
+        seen += self._state.values(t.audit.c.at, (t.audit.c.at < to_text(until),))
+        as_of = min(until, max((from_text(str(one)) for one in seen), default=until))
         ends = {}
         for name, table_ in (("audit", t.audit.c.at), ("start", t.stages.c.started_at)):
             ends[name] = min(self._state.values(table_, (table_ < to_text(until),)), default=None)
         first = {name: None if one is None else from_text(str(one)) for name, one in ends.items()}
-        return retention(until, None if oldest is None else from_text(oldest), first["audit"], first["start"])
+        return retention(as_of, None if oldest is None else from_text(oldest), first["audit"], first["start"])
 
 
 def _facts(home: str | None, settings: Settings, since: datetime, until: datetime) -> dict[str, Any]:
@@ -242,7 +253,7 @@ def _facts(home: str | None, settings: Settings, since: datetime, until: datetim
     if not settings.workspace.facts.exists():
         return {"note": "unknown: the workspace has no facts"}
     rows = facts_query(home, "pack/facts", {"since": since, "until": until})
-    return {"kinds": {name: {"oldest": oldest, "n": n} for name, oldest, _, n in rows}}
+    return {"kinds": {name: {"oldest": oldest, "newest": newest, "n": n} for name, oldest, newest, n in rows}}
 
 
 def text(value: Mapping[str, Any]) -> str:

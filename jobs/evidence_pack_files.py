@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import shutil
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ from jobs.refused import Refused
 PIECE = 1 << 16
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the first that the format knows: a pack says in its manifest of when it is
 MANIFEST = "manifest.json"
-LONGEST_ROW = 64 << 20  # bytes: more than any row of ours, so that a file without line ends fills no memory
+LONGEST_ROW = 64 << 20  # bytes: more than any row or document of ours, so that what was made to be huge fills no memory
+UNREADABLE = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
+"""What reading from a zip raises that is damaged, encrypted or packed by a method that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,11 @@ class Pack:
         """Raises Refused for a place that holds no pack."""
         self.path = path
         self._zip: zipfile.ZipFile | None = None
+        self.links: list[str] = []  # never followed: they lead out of the pack
         if path.is_dir():
-            names = [one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file()]
+            there = [one for one in path.rglob("*") if one.is_symlink() or one.is_file()]
+            self.links = sorted(one.relative_to(path).as_posix() for one in there if one.is_symlink())
+            names = [one.relative_to(path).as_posix() for one in there if not one.is_symlink()]
         elif path.is_file():
             try:
                 self._zip = zipfile.ZipFile(path)
@@ -123,7 +130,7 @@ class Pack:
             names = [one.filename for one in self._zip.infolist() if not one.is_dir()]
         else:
             raise Refused(f"there is no {path}: name a folder or .zip that `controlplane audit export` wrote")
-        self.twice = sorted({name for name in names if names.count(name) > 1}) if self._zip else []
+        self.twice = sorted(name for name, n in Counter(names).items() if n > 1)
         self.names = frozenset(names)
 
     def close(self) -> None:
@@ -133,10 +140,13 @@ class Pack:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A file of the pack. Raises KeyError or FileNotFoundError where it is not there."""
+        """A file of the pack. Raises KeyError or FileNotFoundError where it is not there, ValueError where it cannot be unpacked."""
         if self._zip is not None:
-            with self._zip.open(name) as file:
-                yield file
+            try:
+                with self._zip.open(name) as file:
+                    yield file
+            except UNREADABLE as error:
+                raise ValueError(f"{name} cannot be unpacked ({error})") from None
             return
         with (self.path / name).open("rb") as plain:
             yield plain
@@ -149,17 +159,20 @@ class Pack:
                 while piece := file.read(PIECE):
                     digest.update(piece)
                     size += len(piece)
-        except (zipfile.BadZipFile, EOFError, OSError, zlib.error):
+        except (OSError, ValueError):
             return Written("", size)
         return Written(digest.hexdigest(), size)
 
     def text(self, name: str) -> str:
-        """A file as text. Raises ValueError for what is no UTF-8."""
+        """A file as text. Raises ValueError for what is no UTF-8, or longer than any of ours."""
         with self.open(name) as file:
-            return file.read().decode("utf-8")
+            found = file.read(LONGEST_ROW + 1)
+        if len(found) > LONGEST_ROW:
+            raise ValueError(f"{name} is longer than {LONGEST_ROW:,} bytes")
+        return found.decode("utf-8")
 
     def rows(self, name: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """(number of the line, from 1; its object) of a file of rows; None for a line that is no JSON object."""
+        """(number of the line, from 1; its object) of a file of rows; None for a line that `PackWriter.rows` would not have written."""
         if name not in self.names:
             return
         with self.open(name) as file:
@@ -170,8 +183,10 @@ class Pack:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
+    """The object only where the line is its one canonical form: of a name given twice a reader may see another value than is hashed."""
     try:
         found = json.loads(line)
-    except ValueError:
+        same = isinstance(found, dict) and f"{canonical(found)}\n".encode() == line
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if same else None

@@ -252,7 +252,8 @@ def _line(part: Part, found: Found) -> dict[str, Any]:
 def retention(
     until: datetime, oldest_fact: datetime | None, first_audit: datetime | None, first_start: datetime | None
 ) -> dict[str, Any]:
-    """Whether the logs of the six months before the end of the period are there. `first_start`: when the first rollout began.
+    """Whether the logs of the six months before `until` are there: the end of the period, or the newest record where that is earlier (a period that
+    is not over has shown nothing of its rest). `first_start`: when the first rollout began.
 
     A log that is younger than six months and goes back to the first rollout has lost nothing by age: that is *young*, and shows no retention yet.
     """
@@ -265,7 +266,7 @@ def retention(
 
 
 def _kept(until: datetime, oldest: datetime | None, first_start: datetime | None) -> dict[str, Any]:
-    if oldest is None:
+    if oldest is None or oldest >= until:
         return {"verdict": "unknown", "oldest": None, "days": None, "reason": "there is nothing to look at"}
     days = (until - oldest) / timedelta(days=1)
     found: dict[str, Any] = {"oldest": _iso(oldest), "days": round(days, 2)}

@@ -15,7 +15,8 @@ What is in it
   files/            documents that the records name: weekly reviews, drift reports
 
 Every file under records/ has one JSON object a line, in the order of the key that the manifest names. Times are UTC (ISO-8601, Z).
-There is no customer in it: no name, no customer id, no message. Ids of conversations and answers lead to them in the workspace only. Names of the
+There is no customer in it: no name, no customer id, no message as it was written (topics have masked examples; notes and reasons are as people
+wrote them). Ids of conversations and answers lead to them in the workspace only. Names of the
 people who decided, approved, reviewed or labelled are part of the record.
 
 How to verify it without our program
@@ -26,7 +27,8 @@ How to verify it without our program
      b. Take the object without "seq", "prev_hash" and "hash". Write it as JSON: keys sorted, no blanks between parts, characters as they are (UTF-8).
      c. sha256 over: prev_hash, one line feed, that JSON. It is the line's "hash".
    The last "hash" is the manifest's chains.NAME.head_end. 64 zeros as head_before: the chain begins in this pack.
-3. The end. A chain whose last lines were cut off is whole in itself, and a manifest can be written anew. So keep what was given to you elsewhere: the
+3. The ends. A chain whose first or last lines were cut off is whole in itself, and a manifest can be written anew. So keep
+   elsewhere what was given to you: the
    sha256 of manifest.json, which the export printed, or the heads of an earlier `controlplane audit verify --json`.
 4. Policies. "policy_hash" in records/policies.jsonl is the sha256 of "text"; blocks, decisions and reviews name it.
 5. What the log vouches for. An audit row of event criteria_registered, dataset_version, evaluation_finished, output_reviewed, review_pinned,

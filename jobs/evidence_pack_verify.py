@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.core.audit import canonical, chain_hash, sha256_text
+from controlplane.store.state_rows import from_text, to_text
 from jobs.evidence_pack import KIND, SCHEMA
 from jobs.evidence_pack_files import MANIFEST, Pack
 from jobs.evidence_pack_records import CHAINS, record_of
@@ -23,6 +24,7 @@ from jobs.evidence_pack_vouch import Log, Problem, Vouching
 from jobs.refused import Refused
 
 SHOWN = 20
+MOST_PROBLEMS = 1000  # of one file: a small zip can hold a billion empty lines
 Fired = tuple[str, str, float]
 Manifest = Mapping[str, Any]
 
@@ -48,7 +50,7 @@ def verify_pack(path: Path, anchor: Mapping[str, str] | None = None) -> tuple[Ve
         _files(pack, manifest, result)
         try:
             _content(pack, manifest, result)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             result.problems.append(
                 Problem("records", "", f"a row has not the columns of its table ({type(error).__name__}: {error})")
             )
@@ -65,11 +67,10 @@ def read_manifest(pack: Pack) -> tuple[dict[str, Any], Verified]:
         raise Refused(f"{pack.path} has no {MANIFEST}: it is no evidence pack, or not all of one")
     written = pack.sha256(MANIFEST)
     try:
-        manifest = json.loads(pack.text(MANIFEST))
-        shaped = manifest["kind"] == KIND and all(
-            isinstance(manifest[name], dict) for name in ("files", "chains", "period")
-        )
-    except (ValueError, KeyError, TypeError) as error:
+        text = pack.text(MANIFEST)
+        manifest = json.loads(text)
+        shaped = manifest["kind"] == KIND and _shaped(manifest) and text == f"{canonical(manifest)}\n"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(f"{pack.path}: {MANIFEST} cannot be read ({error})") from None
     if not shaped:
         raise Refused(f"{pack.path}: {MANIFEST} is not that of an evidence pack")
@@ -78,6 +79,14 @@ def read_manifest(pack: Pack) -> tuple[dict[str, Any], Verified]:
             f"{pack.path} has schema {manifest.get('schema')!r}, this program knows {SCHEMA}: use the program that wrote it"
         )
     return manifest, Verified(manifest_sha256=written.sha256)
+
+
+def _shaped(manifest: Mapping[str, Any]) -> bool:
+    """What the verification takes for granted of a manifest. Raises KeyError, TypeError, ValueError or AttributeError where it is otherwise."""
+    files, chains, period = (manifest[name] for name in ("files", "chains", "period"))
+    texts = all(to_text(from_text(period[name])) == period[name] for name in ("since", "until"))
+    heads = all(isinstance(chains[name][head], str) for name in CHAINS for head in ("head_before", "head_end"))
+    return texts and heads and all(isinstance(one, dict) for one in (*files.values(), *manifest["rollouts"].values()))
 
 
 def _files(pack: Pack, manifest: Manifest, result: Verified) -> None:
@@ -96,6 +105,8 @@ def _files(pack: Pack, manifest: Manifest, result: Verified) -> None:
         result.problems.append(Problem(name, "", "the manifest does not name this file: it was put in"))
     for name in pack.twice:
         result.problems.append(Problem(name, "", "the zip has it twice"))
+    for name in pack.links:
+        result.problems.append(Problem(name, "", "is a link, and not followed: a pack has files"))
 
 
 def _content(pack: Pack, manifest: Manifest, result: Verified) -> None:
@@ -145,11 +156,16 @@ def _rows(pack: Pack, manifest: Manifest, file: str, result: Verified) -> Iterat
     """(key, row) of a file, in strictly ascending order of the key, as many as the manifest says. What does not hold is a problem."""
     record = record_of(str(_record_name(file)))
     before: tuple[Any, ...] | None = None
-    n = 0
+    n, wrong = 0, len(result.problems) + MOST_PROBLEMS
     for number, row in pack.rows(file):
         n += 1
+        if len(result.problems) > wrong:
+            result.problems.append(Problem(file, f"{number} (line)", "so much is wrong that the rest is not read"))
+            return
         if row is None or any(name not in row for name in record.key):
-            result.problems.append(Problem(file, f"{number} (line)", "cannot be read as a row"))
+            result.problems.append(
+                Problem(file, f"{number} (line)", "cannot be read as a row in the form that the export writes")
+            )
             continue
         key = tuple(row[name] for name in record.key)
         said = "/".join(str(one) for one in key)
@@ -226,7 +242,7 @@ def _review(pack: Pack, file: str, key: str, row: Mapping[str, Any], log: Log) -
         return
     try:
         content = sha256_text(canonical(json.loads(pack.text(document))))
-    except ValueError:
+    except (ValueError, RecursionError):
         content = ""
     if content not in found:
         yield Problem(
@@ -284,4 +300,9 @@ def lines(value: Mapping[str, Any]) -> list[str]:
         )
     else:
         found.append(f"NOT verified: {len(value['problems'])} problem(s) in the pack of {period}")
-    return [*found, f"manifest sha256 {value['manifest_sha256']}"]
+    return [printable(line) for line in (*found, f"manifest sha256 {value['manifest_sha256']}")]
+
+
+def printable(line: str) -> str:
+    """The line with what moves a cursor or begins another line written out: what is quoted from a pack must not speak for the program."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)

@@ -129,6 +129,11 @@ class Vouching:
             return
         yield f"the audit log of the pack does not vouch for it (no {event} with the same content)"
 
+    def said_before(self, event: str, row: Row) -> bool:
+        """Whether the log of the pack had such an event before the record was made: from then on the program vouches for every one."""
+        known = (one["_at"] for (name, _), found in self.log.said.items() if name == event for one in found)
+        return any(at <= str(row["created_at"]) for at in known)
+
     def inside(self, at: str) -> bool:
         """Whether a time lies in the period."""
         return self.since <= at < self.until
@@ -320,7 +325,7 @@ def _artefact(v: Vouching, kind: str, row: Row) -> Iterator[str]:
     if kind not in VOUCHED_ARTEFACTS:
         return
     event, name, identity = VOUCHED_ARTEFACTS[kind]
-    if kind in ONCE_UNVOUCHED and (event, row["artefact_id"]) not in v.log.said:
+    if kind in ONCE_UNVOUCHED and (event, row["artefact_id"]) not in v.log.said and not v.said_before(event, row):
         v.unvouched.append(f"{kind} {row['artefact_id']}")
         return
     yield from v.said(f"artefacts_{kind}", event, row["artefact_id"], row["created_at"], values={name: identity(row)})

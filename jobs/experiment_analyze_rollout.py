@@ -52,7 +52,7 @@ def measure(
     """The answer for a rollout, "" = the newest with units; see `analyse`. Raises SettingsError for what cannot be analysed."""
     cursor = deps.warehouse.cursor()
     try:
-        name = _rollout(cursor, deps, rollout)
+        name, *others = _rollout(cursor, rollout)
         newest = cursor.execute(load("experiment/rollout_as_of")).fetchall()[0][0]
         as_of = now if newest is None else min(now, to_aware(newest))
         matured = {metric: maturity(deps.policy, metric) for metric in MEASURES}
@@ -71,6 +71,8 @@ def measure(
     notes.append(
         f"counts what was known on {as_of:%Y-%m-%d %H:%M} UTC; a unit counts for a metric once its maturity has passed"
     )
+    if others:
+        notes.append(f"the newest rollout; there are also {', '.join(others)}")
     told = {
         "source": "rollout",
         "rollout": name,
@@ -82,19 +84,23 @@ def measure(
 
 
 def maturity(policy: Policy, name: str) -> timedelta:
-    """How long the label of a metric is waited for: the longest that the policy waits, else the catalogue's."""
-    said = [item.maturity_minutes for item in policy.triggers if item.metric == name]
-    said += [item.maturity_minutes for item in policy.certificates if item.metric == name]
+    """How long the label of a metric is waited for: the longest that the policy waits, else the catalogue's. Whether there is a
+    rating is waited for as long as for what it says.
+    """
+    waited = "csat" if name == "csat_response_rate" else name
+    said = [item.maturity_minutes for item in policy.triggers if item.metric == waited]
+    said += [item.maturity_minutes for item in policy.certificates if item.metric == waited]
     return timedelta(minutes=max(said)) if said else METRICS[name].maturity
 
 
-def _rollout(cursor: duckdb.DuckDBPyConnection, deps: Deps, asked: str) -> str:
+def _rollout(cursor: duckdb.DuckDBPyConnection, asked: str) -> list[str]:
+    """The rollout asked for; else the newest, and the others after it."""
     known = [str(row[0]) for row in cursor.execute(load("experiment/rollout_known")).fetchall()]
     if not known:
         raise SettingsError("no unit has been counted yet: start a rollout and let a start block close")
     if asked and asked not in known:
         raise SettingsError(f"no rollout {asked!r} has units; there are {', '.join(known)}")
-    return asked or known[0]
+    return [asked] if asked else known
 
 
 def _request(

@@ -84,9 +84,10 @@ def _estimate(found: Value | None, rate: bool) -> str:
 
 
 def _remarks(metric: Value, row: Value, rate: bool) -> Iterator[str]:
-    yield power_words(row, rate)
     if row.get("reason"):
-        yield f"unknown because of {row['reason']}"
+        yield f"unknown: {row['reason']}"
+    else:
+        yield power_words(row, rate)
     if row.get("note"):
         yield row["note"]
     if "cuped" in row:
@@ -146,13 +147,15 @@ def _time(value: Value) -> str:
     found = value["over_time"]
     if found is None:
         return ""
-    view = "days since a unit was first seen" if found["view"] == "tenure" else "days on which units came in (cohorts)"
-    lines = [f"over {found['days']} {view}:"]
+    days = "1 day" if found["days"] == 1 else f"{found['days']} days"
+    lines = [
+        f"over {days} {'since a unit was first seen' if found['view'] == 'tenure' else 'on which units came in (cohorts)'}:"
+    ]
     for item in found["effects"]:
         rate = value["metrics"][item["metric"]]["kind"] == "rate"
         p = item["weekdays_differ_p"]
-        days = "" if p is None else f"; weekdays differ: p {chance(p)}"
-        lines.append(f"  {item['metric']}, {item['arm']}: {novelty_words(item['novelty'], rate)}{days}")
+        differ = "" if p is None else f"; weekdays differ: p {chance(p)}"
+        lines.append(f"  {item['metric']}, {item['arm']}: {novelty_words(item['novelty'], rate)}{differ}")
     return "\n".join(lines)
 
 

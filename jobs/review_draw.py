@@ -24,6 +24,8 @@ from jobs.deps import Deps
 from jobs.refused import Refused
 
 DAY = timedelta(days=1)
+DAILY = "0 6 * * *"  # UTC; on Mondays behind the topics, whose new ones are a reason
+MACHINE = "controlplane"
 
 
 def draw(
@@ -60,13 +62,30 @@ def draw(
         rows = cursor.execute(load("reviews/frame_drawn"), parameters).fetchall()
     draw_id = f"draw-{sha256_text(canonical([str(since), str(end)]))[:12]}"
     items = [_item(row, draw_id, plan, double_share, now) for row in rows]
-    said = _design_json(plan, sizes, chances, capacity, names | {"audit_share": audit_share, "double": double_share})
+    asked = {"audit_share": audit_share, "double": double_share, "per_day": per_day, "lag_hours": lag_hours}
+    said = _design_json(plan, sizes, chances, capacity, names | asked)
     made = Draw(draw_id, since, end, actor, now, sum(sizes.values()), said)
     try:
         deps.state.add_review_draw(made, items, None if after is None else after.draw_id)
     except LostRace as error:
         raise Refused(str(error)) from None
     return draw_json(made, items)
+
+
+def daily(deps: Deps, now: datetime) -> str:
+    """The scheduled draw: as the newest draw was asked for, from the answers since. Nothing until a person has drawn once: how much people can
+    read is theirs to say."""
+    earlier = deps.state.review_draws()
+    settings = earlier[-1].design.get("settings", {}) if earlier else {}
+    if "per_day" not in settings:
+        return "nobody has asked for a review queue yet: controlplane review queue"
+    per_day, share, double, confidence, lag = (
+        float(settings[name]) for name in ("per_day", "audit_share", "double", "confidence", "lag_hours")
+    )
+    try:
+        return str(draw(deps, now, per_day, MACHINE, share, double, confidence, lag)["draw_id"])
+    except Refused as error:  # a day without answers
+        return str(error)
 
 
 def drifted_answers(deps: Deps) -> list[str]:

@@ -1,6 +1,8 @@
 """`controlplane review rates`: misclassification, hallucination, wrong and unsafe answers among all answers, estimated from the labelled ones.
 
-Every drawn answer enters with its probability (`core.weighted_rate`); an answer that is open or in dispute enters as drawn and not labelled.
+Every drawn answer enters with its probability (`core.weighted_rate`); one that is open enters as drawn and not labelled. Two people who differ, but
+not in what the rate asks, have answered it; where they differ in that, the answer is a class of its own without a label: hard answers are not like
+those that people agree on, so the interval takes them both ways until somebody has decided.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from controlplane.core.review_queue import DISAGREED, NO_REASON, Item, Opinion, reasons_of
+from controlplane.core.review_queue import DISAGREED, NO_REASON, Item, Opinion, Standing, reasons_of
 from controlplane.core.weighted_rate import Seen, weighted_rate
 from controlplane.store.state import StateReader
 from jobs.review_work import Queue
 
+IN_DISPUTE = "in dispute"
 RATES = ("misclassification", "hallucination", "incorrect", "unsafe")
 
 
@@ -30,7 +33,7 @@ def rates(
     found = {item.item_id: queue.standing(item.item_id) for item in items}
     values = {}
     for name in RATES:
-        seen = [_seen(name, item, found[item.item_id].opinion) for item in items]
+        seen = [_seen(name, item, found[item.item_id], queue.opinions.get(item.item_id, {})) for item in items]
         values[name] = weighted_rate(seen, level).to_dict()
     return {
         "since": None if since is None else since.isoformat(),
@@ -83,6 +86,11 @@ def _asked(item: Item, since: datetime | None, until: datetime | None, release: 
     return not early and not late and (not release or item.release == release)
 
 
-def _seen(name: str, item: Item, opinion: Opinion | None) -> Seen:
+def _seen(name: str, item: Item, found: Standing, said: Mapping[int, Opinion]) -> Seen:
     group = next(iter(reasons_of(item.stratum)), NO_REASON)
-    return Seen(hit(name, item, opinion), item.probability, item.conversation_id, group)
+    known = hit(name, item, found.opinion)
+    if found.status == DISAGREED:
+        answers = {hit(name, item, opinion) for opinion in said.values()} - {None}
+        known = answers.pop() if len(answers) == 1 else None
+        group = IN_DISPUTE if answers else group
+    return Seen(known, item.probability, item.conversation_id, group)

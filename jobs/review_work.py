@@ -5,8 +5,8 @@ Rules
   own label is given; both look at the question and the answer alone.
 - Items are handed out in the order of a hash, so what is left at the end of a day is a random part of the queue and the estimates stand.
 - Who made the release labels none of its answers and decides nothing about them.
-- A label may be given again until its item is settled or two people differ; then a third person decides, or the policy's owner where there is
-  no third, and that stands.
+- A label may be given again until its item is settled or two people differ; then a third person decides, and that stands. The policy's owner may
+  decide as one of the two only while nobody else reviews: no answer was ever given to a third person.
 """
 
 from __future__ import annotations
@@ -138,12 +138,13 @@ def submit(state: StateWriter, item_id: str, opinion: Opinion) -> Standing:
     if before.settled or before.status == DISAGREED:
         what = "settled" if before.settled else "in dispute: `controlplane review adjudicate` decides"
         raise Refused(f"{item_id} is {what}; labels are not changed any more")
-    _say(lambda: state.add_review_opinion(item_id, number, opinion))
-    return standing(item.wanted, {**queue.opinions.get(item_id, {}), number: opinion}, None)
+    said = queue.opinions.get(item_id, {})
+    _say(lambda: state.add_review_opinion(item_id, number, opinion, said))
+    return standing(item.wanted, {**said, number: opinion}, None)
 
 
 def adjudicate(state: StateWriter, item_id: str, opinion: Opinion, owner: str) -> Standing:
-    """Record who decides between two people, and how. Raises Refused where they do not differ, or for one of the two who is not the owner."""
+    """Record who decides between two people, and how. Raises Refused where they do not differ, or for one of the two while there is a third."""
     queue = Queue.of(state)
     _checked(state, queue, item_id, opinion)
     found = queue.standing(item_id)
@@ -151,8 +152,12 @@ def adjudicate(state: StateWriter, item_id: str, opinion: Opinion, owner: str) -
         raise Refused(f"{item_id} is {found.status}: only what two people differ on is decided")
     labelled = {one.reviewer for one in queue.opinions[item_id].values()}
     is_owner = opinion.reviewer == owner
-    if opinion.reviewer in labelled and not is_owner:
-        raise Refused(f"{opinion.reviewer} labelled {item_id}: a third person decides, or the policy's owner ({owner})")
+    others = {name for taken in queue.assigned.values() for name in taken.values()} - labelled
+    if opinion.reviewer in labelled and (others or not is_owner):
+        who = (
+            f"one of {', '.join(sorted(others)[:5])}, or anybody else" if others else f"or the policy's owner ({owner})"
+        )
+        raise Refused(f"{opinion.reviewer} labelled {item_id}: a third person decides, {who}")
     _say(lambda: state.add_review_adjudication(item_id, "owner" if is_owner else "third", opinion))
     return Standing("adjudicated", opinion)
 

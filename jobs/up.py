@@ -25,7 +25,7 @@ from controlplane.settings import Settings, SettingsError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import judging, publish, tick, topics, work
+from jobs import judging, publish, review_draw, tick, topics, work
 from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
 from jobs.console import clock, stderr
 from jobs.control import Control, control_process
@@ -166,6 +166,13 @@ def _jobs(control: Control, owner: str) -> list[Job]:
             "review",
             lambda now: monday_review(control, now),
             cron=MONDAYS,
+            lease=timedelta(hours=1),
+            worth_catching_up=lambda due: has_facts_before(deps, due),
+        ),
+        Job(
+            "review_draw",
+            lambda now: review_draw.daily(deps, now),
+            cron=review_draw.DAILY,
             lease=timedelta(hours=1),
             worth_catching_up=lambda due: has_facts_before(deps, due),
         ),

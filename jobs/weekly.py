@@ -2,14 +2,16 @@
 
 - `build`: the numbers of a week, without words. Facts up to an ingest batch, the record up to a row of each chain (`Pin`): what comes later, in
   whatever place, changes nothing.
-- `pin`: build, add the words, write `reports/review/ID.json` and `.html`, keep it as an artefact, and say so in the audit log with the hash of the
-  whole document. Each step is there or not, and doing it again goes on where it stopped: the audit row is the last and makes it pinned.
+- `pin`: build, add the words, keep it as an artefact, write `reports/review/ID.json`, and say so in the audit log with the hash of the whole
+  document. Each step is there or not, and doing it again goes on where it stopped: the audit row makes it pinned. The page with its signatures is
+  written last (`jobs.weekly_sign.file_page`); it can always be made again.
 - `rebuild`: the same from the pin of a recorded review; `differs` names the sections that do not come out again.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
@@ -40,8 +42,10 @@ from jobs.weekly_gate import may_grow
 from jobs.weekly_record import Record, as_of, heads, rollout_json
 
 KIND, EVENT = "review", "review_pinned"
+ENDED = "the week had not ended when it was pinned"
 ATTEMPTS = 5  # at a moment of the record between two writes
 DIGITS = 12  # significant ones: beyond them another machine may compute otherwise
+WEEK = timedelta(days=7)
 T = TypeVar("T")
 
 
@@ -57,7 +61,7 @@ def week_bounds(week: str) -> tuple[datetime, datetime]:
         since = datetime.strptime(f"{week}-1", "%G-W%V-%u").replace(tzinfo=UTC)
     except ValueError:
         raise SettingsError(f"{week!r} is no week: write it as 2026-W02") from None
-    return since, since + timedelta(days=7)
+    return since, since + WEEK
 
 
 def build(deps: Deps, now: datetime, since: datetime, until: datetime) -> Weekly:
@@ -173,7 +177,7 @@ def registered(state: StateReader, policy_hash: str) -> Policy:
 
 def _comparable(found: tuple[Figure, ...], span: timedelta) -> tuple[Figure, ...]:
     """Counts of a part of a week are not set against a whole one."""
-    whole = span >= timedelta(days=7)
+    whole = span >= WEEK
     return tuple(one if whole or one.direction != "neither" else replace(one, change=None) for one in found)
 
 
@@ -197,7 +201,7 @@ def _tolerated(policy: Policy) -> float:
 def notes(facts: Mapping[str, Read], asked: Asked, pinned: Pin) -> tuple[str, ...]:
     """What the review could not tell, and why."""
     said = []
-    if asked.until <= asked.now < asked.since + timedelta(days=7):
+    if asked.until <= asked.now < asked.since + WEEK:
         said.append("the week has not ended; figures are so far")
     rows = [row for row in facts["span"].rows if row["week"] == 1]
     if not rows:
@@ -237,9 +241,14 @@ def rounded(value: T) -> T:
 def pin(
     deps: Deps, now: datetime, since: datetime, until: datetime, *, actor: str, corrects: str = "", reason: str = ""
 ) -> Weekly:
-    """Pin the review of a week; a week that is pinned is given back as it is. With `corrects` (the id of the newest version) and a `reason` a new
-    version. Raises Refused for a correction of what is not the newest version, or without a reason."""
+    """Pin the review of a week, and file it; a week that is pinned is given back as it is.
+
+    With `corrects` (the id of the newest version) and a `reason` a new version. Raises Refused for a correction of what is not the newest version,
+    or without a reason.
+    """
     _check_window(now, since, until)
+    from jobs import weekly_sign
+
     which = _version(deps.state, week_of(since), corrects, reason)
     begun = _recorded(deps.state, which.review_id)
     if begun is None:
@@ -248,19 +257,28 @@ def pin(
         if found.policy["hash"] == deps.policy.hash:  # that of a rollout is registered; without one it is only named
             deps.state.register_policy(deps.policy.hash, deps.policy.name, deps.policy.text, now)
         document = json.loads(canonical(found.to_dict()))
-        write_files(deps.reports, document)
         with suppress(IntegrityError):  # another process has recorded it in this moment: its numbers count
             deps.state.record_artefact(which.review_id, KIND, f"reports/{KIND}/{which.review_id}.json", document, now)
         begun = _recorded(deps.state, which.review_id)
         assert begun is not None
     document = dict(begun.summary)
-    write_files(deps.reports, document, keep=True)
+    write_files(deps.reports, document)
     if not deps.state.vouched(EVENT, which.review_id):
         said = {"document_hash": sha256_text(canonical(document)), "week": which.week, "version": which.number}
         said |= {"corrects": which.corrects, "policy_hash": document["policy"]["hash"], "pin": document["pin"]}
         why = which.reason or f"review of week {which.week}"
         deps.state.commit(Commit(audit=[AuditEntry(actor, EVENT, which.review_id, why, said)]), now)
+    for one in filter(None, (which.corrects, which.review_id)):  # the page of the one that it corrects says so
+        weekly_sign.file_page(deps.reports, weekly_sign.find(deps.state, one))
     return of_document(document)
+
+
+def pin_whole(deps: Deps, now: datetime, since: datetime, until: datetime, *, actor: str) -> Weekly:
+    """Pin a week that has ended. Where it was pinned while it lasted, its numbers stop there: then the whole week is a correction of that."""
+    found = pin(deps, now, since, until, actor=actor)
+    if from_text(found.until) < until <= now:
+        return pin(deps, now, since, until, actor=actor, corrects=found.review_id, reason=ENDED)
+    return found
 
 
 def rebuild(deps: Deps, review_id: str) -> tuple[Weekly, list[str]]:
@@ -318,24 +336,20 @@ def with_words(found: Weekly) -> Weekly:
     return rounded(replace(found, words=dict(words(found.to_dict()))))
 
 
-def write_files(reports: Path, document: Mapping[str, Any], *, keep: bool = False) -> None:
-    """`review/ID.json` and `.html`, each as a whole or not at all; with `keep` only what is missing or other than it should be."""
-    from controlplane.analysis.weekly_html import render
+def write_files(reports: Path, document: Mapping[str, Any]) -> None:
+    """`review/ID.json`, as a whole or not at all; left alone where it is what it should be."""
+    path = reports / KIND / f"{document['review_id']}.json"
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    if not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text):
+        write_whole(path, text)
 
-    folder = reports / KIND
-    folder.mkdir(parents=True, exist_ok=True)
-    name = str(document["review_id"])
-    texts = {
-        ".json": json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
-        ".html": render(dict(document)),
-    }
-    for ending, text in texts.items():
-        path = folder / f"{name}{ending}"
-        if keep and path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
-        draft = path.with_suffix(f"{ending}.tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all; several processes may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def _recorded(state: StateReader, review_id: str) -> ArtefactRow | None:
@@ -356,6 +370,11 @@ def _version(state: StateReader, week: str, corrects: str, reason: str) -> Versi
         raise Refused(f"week {week} has no review to correct: pin it first")
     if newest["corrects"] == corrects and newest["correction_reason"] == reason:  # begun before, and stopped
         return Version(week, int(newest["version"]), corrects, reason)
+    if not state.vouched(EVENT, str(newest["review_id"])):
+        raise Refused(
+            f"{newest['review_id']} was begun ({newest['correction_reason'] or 'the first of its week'}) and not finished: "
+            f"`controlplane review weekly --week {week}` finishes it"
+        )
     if newest["review_id"] != corrects:
         raise Refused(f"{corrects} is not the newest review of week {week}: correct {newest['review_id']}")
     return Version(week, int(newest["version"]) + 1, corrects, reason)

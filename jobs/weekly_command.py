@@ -20,8 +20,11 @@ Value = dict[str, Any]
 NOT_KEPT = "not pinned: nothing was recorded"
 
 
-def weekly(home: str | None, week: str | None, actor: str, now: datetime, *, pin: bool) -> Value:
-    """The review of a week, pinned or only looked at. A week that lasts is told so far and is not pinned: its numbers will change."""
+def weekly(home: str | None, week: str | None, actor: str, now: datetime, *, pin: bool, post: bool = False) -> Value:
+    """The review of a week, pinned (and with `post` told to people) or only looked at.
+
+    A week that lasts is told so far and is not pinned: its numbers will change.
+    """
     chosen = week or week_of(last_full_week(now)[0])
     until = week_bounds(chosen)[1]
     if not pin:
@@ -30,7 +33,7 @@ def weekly(home: str | None, week: str | None, actor: str, now: datetime, *, pin
     if until > now:
         raise Refused(f"week {chosen} ends at {until:%Y-%m-%d %H:%M} UTC: look at it so far with --no-pin, pin it then")
     pinned = do(home, "review_pin", {"week": chosen, "actor": actor}, now)
-    return _filed(home, pinned["review_id"], now)
+    return _filed(home, pinned["review_id"], now, told=post)
 
 
 def corrected(home: str | None, review_id: str, actor: str, reason: str, now: datetime) -> Value:
@@ -57,11 +60,12 @@ def listed(home: str | None, now: datetime) -> Value:
 
 
 def verify(home: str | None, review_id: str, now: datetime) -> Value:
-    """A pinned review made again: whether it is the same, else what differs."""
-    with open_state(workspace_settings(home, must_exist=True), now) as state:
+    """A pinned review made again: whether it is the same, else what differs; and whether its file still says it."""
+    settings = workspace_settings(home, must_exist=True)
+    with open_state(settings, now) as state:
         found = record.find(state, review_id)
     again = do(home, "review_rebuild", {"review_id": found.review_id}, now)
-    differs = list(again["differs"])
+    differs = [*again["differs"], *record.astray(settings.workspace.reports, found)]
     return {"review_id": found.review_id, "same": not differs, "differs": differs, "document_hash": found.document_hash}
 
 
@@ -79,10 +83,10 @@ def _filed(home: str | None, review_id: str, now: datetime, *, told: bool = Fals
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now) as state:
         found = record.find(state, review_id)
-        path = record.file_page(settings.workspace.reports, found)
+        path = record.page_path(settings.workspace.reports, found.review_id)
         if told:
             tell(state, found.document, path.relative_to(settings.workspace.home).as_posix(), now)
-    return {**found.to_dict(), "pinned": True, "path": str(path)}
+    return {**found.to_dict(), "pinned": True, "posted": told, "path": str(path)}
 
 
 def _plain(found: Mapping[str, Any]) -> Value:

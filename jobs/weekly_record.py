@@ -44,7 +44,6 @@ class Record:
     incidents: Sequence[IncidentRow]
     overrides: Sequence[Override]
     ledger: Sequence[Row] = field(repr=False)
-    later: frozenset[str] = frozenset()  # what the audit log first names behind the pin
 
     @property
     def history(self) -> list[StageEvent]:
@@ -99,14 +98,13 @@ def as_of(state: StateReader, audit_seq: int, ledger_seq: int, moment: datetime)
         incidents=incidents,
         overrides=_overrides(state, audit),
         ledger=[row for row in state.ledger_rows() if row["seq"] <= ledger_seq],
-        later=frozenset(str(row["subject"]) for row in everything) - {str(row["subject"]) for row in audit},
     )
 
 
 def artefact(state: StateReader, kind: str, record: Record) -> ArtefactRow | None:
-    """The newest result of that kind that was there: recorded by then, and not vouched for only later."""
-    rows = [row for row in state.artefacts(kind) if row.created_at <= record.moment]
-    found = [row for row in rows if row.artefact_id not in record.later]
+    """The newest result of that kind that the audit log vouched for by then; what was recorded and not vouched for yet does not count."""
+    vouched = {str(row["subject"]) for row in record.audit}
+    found = [row for row in state.artefacts(kind) if row.artefact_id in vouched]
     return found[-1] if found else None
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from controlplane.analysis.review_figures import NANO
-from controlplane.core.csat import ArmRatings, honest_csat
+from controlplane.core.csat import UNKNOWN, ArmRatings, honest_csat, movement
 from controlplane.core.estimates import wilson
 from controlplane.core.policy import Policy
 from controlplane.core.weekly import Estimate
@@ -31,7 +31,10 @@ BULK = frozenset({"evidently", "timeline", "timelines"})
 
 
 def csat(rows: Sequence[Row], policy: Policy, within: Estimate) -> dict[str, Any]:
-    """CSAT told honestly (`controlplane.core.csat`), with the difference `within` stages beside that of the totals; empty where nobody was rated."""
+    """CSAT told honestly (`controlplane.core.csat`), with the difference `within` stages beside that of the totals; empty where nobody was rated.
+
+    Everything but `within_stages` is of the totals; where the two say different things, no verdict stands on the totals.
+    """
     found = {str(row["arm"]): row for row in rows}
     arms = []
     for name in ("assistant", "baseline"):
@@ -44,6 +47,12 @@ def csat(rows: Sequence[Row], policy: Policy, within: Estimate) -> dict[str, Any
     inside = (
         None if within.value is None else {"value": within.value, "low": within.low, "high": within.high, "n": within.n}
     )
+    said = UNKNOWN if inside is None else movement(inside, policy.programme.csat_margin)
+    if inside is not None and UNKNOWN != told["movement"] != said:
+        reason = (
+            f"the totals say {told['movement']}, within stages it is {said}: the shares of the arms changed with time"
+        )
+        told |= {"movement": UNKNOWN, "verdict": UNKNOWN, "reason": reason}
     return told | {"within_stages": inside}
 
 
@@ -57,7 +66,7 @@ def funnel(rows: Sequence[Row]) -> dict[str, Any]:
             ("involved", "involved", "exposed"),
         ]
         steps += [
-            ("resolved", "resolved", "involved"),
+            ("known to be resolved", "resolved", "involved"),
             ("not back within the contact window", "not_back", "resolved_mature"),
         ]
         found[str(row["arm"])] = [

@@ -20,7 +20,7 @@ from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import AuditEntry, Commit
 from jobs.console import stderr
 from jobs.refused import Refused
-from jobs.weekly import EVENT, KIND, registered
+from jobs.weekly import EVENT, KIND, registered, write_whole
 
 SIGNED = "review_signed"
 LATEST = "latest"
@@ -143,14 +143,29 @@ def page(found: Kept) -> str:
     )
 
 
+def astray(reports: Path, found: Kept) -> list[str]:
+    """What is wrong with the filed JSON, in words; empty where it holds what is recorded. The page can differ by version and is not judged."""
+    path = page_path(reports, found.review_id).with_suffix(".json")
+    again = f"`controlplane review weekly --week {found.document['week']}` writes it again, of the newest version"
+    try:
+        same = sha256_text(canonical(json.loads(path.read_text(encoding="utf-8")))) == found.document_hash
+    except FileNotFoundError:
+        return [f"file: {path} is not there: {again}"]
+    except (OSError, ValueError) as error:
+        return [f"file: {path} cannot be read ({error}): {again}"]
+    return [] if same else [f"file: {path} is not what is recorded: {again}"]
+
+
+def page_path(reports: Path, review_id: str) -> Path:
+    """Where the page of a review is."""
+    return reports / KIND / f"{review_id}.html"
+
+
 def file_page(reports: Path, found: Kept) -> Path:
     """Write the page beside the pinned JSON, whole or not at all; its path. The page can always be made again: a full disk costs no signature."""
-    path = reports / KIND / f"{found.review_id}.html"
-    draft = path.with_suffix(".html.signed")
+    path = page_path(reports, found.review_id)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(page(found), encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, page(found))
     except OSError as error:
         stderr.print(
             f"{path} could not be written ({error}): `controlplane review show {found.review_id} --out FILE` makes it again"

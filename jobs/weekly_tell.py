@@ -6,6 +6,7 @@ webhook, else the console). Its id is the review's id: a repeat adds nothing to 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,9 +14,14 @@ from typing import Any
 from alerts.model import Alert, Link, Severity
 from controlplane.store.state import StateWriter
 from controlplane.store.state_rows import Commit, NewMessage
+from controlplane.store.utc import to_naive
 from jobs import weekly
 from jobs.deps import Deps
-from jobs.weekly_sign import file_page, find
+from jobs.weekly_facts import rows_of
+from jobs.weekly_record import is_served
+from jobs.weekly_sign import find, page_path
+
+log = logging.getLogger("controlplane.jobs")
 
 ACTOR = "weekly review"
 MARKS = {"improved": "\u25b2", "not worse": "\u25cf", "worse": "\u25bc", "unknown": "?"}
@@ -30,13 +36,29 @@ def last_full_week(now: datetime) -> tuple[datetime, datetime]:
 
 
 def monday(deps: Deps, now: datetime, due: datetime) -> str:
-    """Pin the week that had ended at `due`, however late this runs, and put its summary into the outbox; the review's id."""
+    """Pin the week that had ended at `due`, however late this runs, and put its summary into the outbox; the review's id.
+
+    A workspace that is not in use (nothing rolled out is in front of customers, and no conversation began in the week or the one before) gets no
+    review that could only say so; the answer says that. A release without traffic is in use: that nothing is known of it is news.
+    """
     since, until = last_full_week(due)
-    found = weekly.pin(deps, now, since, until, actor=ACTOR)
+    if not in_use(deps, since, until):
+        said = f"no review of {weekly.week_of(since)}: no release is served, and no conversation began in that week or the one before"
+        log.info(said)
+        return said
+    found = weekly.pin_whole(deps, now, since, until, actor=ACTOR)
     kept = find(deps.state, found.review_id)
-    path = file_page(deps.reports, kept)
+    path = page_path(deps.reports, found.review_id)
     tell(deps.state, kept.document, path.relative_to(deps.home).as_posix(), now, deps.dashboard_url)
     return found.review_id
+
+
+def in_use(deps: Deps, since: datetime, until: datetime) -> bool:
+    """Whether a release is served, or a conversation began in the week `[since, until)` or the one before."""
+    if is_served(deps.state.rollout()):
+        return True
+    values = {"before": to_naive(since - weekly.WEEK), "until": to_naive(until)}
+    return bool(rows_of(deps.warehouse, "review/began", values)[0]["n"])
 
 
 def tell(

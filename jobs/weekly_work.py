@@ -17,8 +17,11 @@ def build(deps: Deps, now: datetime, *, week: str) -> dict[str, Any]:
 
 
 def pin(deps: Deps, now: datetime, *, week: str, actor: str, corrects: str = "", reason: str = "") -> dict[str, Any]:
-    """Pin a week, or a correction of its newest version; a week that is pinned is answered as it is."""
-    found = weekly.pin(deps, now, *weekly.week_bounds(week), actor=actor, corrects=corrects, reason=reason)
+    """Pin a week, or a correction of its newest version; a whole week that is pinned is answered as it is."""
+    bounds = weekly.week_bounds(week)
+    if corrects:
+        return _answer(weekly.pin(deps, now, *bounds, actor=actor, corrects=corrects, reason=reason))
+    found = weekly.pin_whole(deps, now, *bounds, actor=actor)
     return _answer(found)
 
 

@@ -16,6 +16,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -80,8 +81,9 @@ def run(deps: Deps, now: datetime, clock: Callable[[], datetime] | None = None) 
     requests = sorted(folder.glob("*.json")) if folder.is_dir() else []
     waiting = [path for path in requests if not path.name.endswith(".done.json")]
     for path in set(requests) - set(waiting):
-        if now.timestamp() - path.stat().st_mtime > KEPT_SECONDS:  # who asked has ended without taking the answer
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # taken at this moment
+            if now.timestamp() - path.stat().st_mtime > KEPT_SECONDS:  # who asked has ended without taking the answer
+                path.unlink()
     for path in waiting:
         _write(path.with_suffix(".done.json"), _answer(deps, path, clock() if clock else now))
         path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ Rules
   per request is smaller than that). PSI, KS, chi-square and the rest are told beside it and decide nothing.
 - A column is drifted when the effect reaches its threshold *and* a test (Kolmogorov-Smirnov, chi-square; Holm-corrected
   over the columns) says that it is not the luck of few rows. An effect without evidence is INCONCLUSIVE, never PASS.
+- A column has lost values when the rise of its missing share reaches its threshold *and* Fisher's test says that it is no luck.
 - A broken column is a verdict, not an exception and not a silent skip: missing, all NULL, text where numbers were,
   constant. Identifiers and times are not compared: they move on by themselves.
 - The verdict is per column. There is no flag for the whole set: one broken column among forty is still broken.
@@ -24,7 +25,7 @@ from queue import SimpleQueue
 
 import duckdb
 
-from controlplane.analysis.drift_columns import Sides, measure, with_verdict
+from controlplane.analysis.drift_columns import RARELY, Sides, fewer_p, measure, with_verdict
 from controlplane.analysis.drift_kinds import kind_of
 from controlplane.analysis.drift_model import (
     CATEGORICAL,
@@ -193,12 +194,17 @@ def _judged(column: ColumnDrift, settings: DriftSettings) -> ColumnDrift:
     measured = f"{column.method} {column.score:.3g} of {column.threshold:g}"
     moved = column.score >= column.threshold and column.corrected_p <= settings.alpha
     rise = column.current_missing - column.reference_missing
-    if rise >= settings.missing and min(column.reference_rows, column.current_rows) >= settings.min_rows:
+    enough = min(column.reference_rows, column.current_rows) >= settings.min_rows
+    if rise >= settings.missing and enough and fewer_p(column) <= RARELY:
         drifted = moved and usable >= settings.min_rows
         return replace(with_verdict(column, Verdict.FAIL, *_more_missing(column, measured)), drifted=drifted)
     note = _note(column)
     if usable < settings.min_rows:
         reason = f"{measured}, but only {usable:.0f} usable rows, {settings.min_rows} are needed{note}"
+        return with_verdict(column, Verdict.INCONCLUSIVE, reason, column.problem)
+    if rise >= settings.missing and column.score < column.threshold:
+        risen = f"missing values rose from {column.reference_missing:.0%} to {column.current_missing:.0%}"
+        reason = f"{measured}; {risen}, but so few rows can't tell that from chance (p = {fewer_p(column):.2g}){note}"
         return with_verdict(column, Verdict.INCONCLUSIVE, reason, column.problem)
     if column.score < column.threshold:
         return with_verdict(column, Verdict.PASS, measured + note, column.problem)

@@ -18,6 +18,7 @@ from controlplane.analysis.drift_model import CATEGORICAL, NUMERIC, TIME, Column
 from controlplane.analysis.drift_statistics import (
     FEW_VALUES,
     chi_square_p_value,
+    fewer_values_p,
     jensen_shannon,
     ks_p_value,
     population_stability,
@@ -33,9 +34,7 @@ REPEATING = (
 )
 MANY_VALUES = 10_000  # values that are still told one by one
 IDENTIFIER_ROWS = 100
-RARELY = (
-    0.001  # chance of no value at all, were nothing changed, above which a column that is rarely filled is not accused
-)
+RARELY = 0.001  # chance, were nothing changed, of so few values as there are now, above which a column is not accused of having lost them
 LUCK = 20.0  # pairs of equal values that chance would give a column of whole numbers; none at all then is no chance (e^-20)
 
 
@@ -222,7 +221,7 @@ def _without_values(base: ColumnDrift, profile: dict[str, Any]) -> ColumnDrift |
     if not profile["reference_usable"] and not profile["current_usable"]:
         return with_verdict(base, Verdict.NO_DATA, "no values on either side", Problem.ALL_NULL)
     if profile["reference_usable"]:
-        if base.reference_missing**base.current_rows > RARELY:
+        if fewer_p(base) > RARELY:
             filled = 1 - base.reference_missing
             reason = f"no value now, but only {filled:.2%} of the reference had one: {base.current_rows:,} rows without are no surprise"
             return with_verdict(base, Verdict.INCONCLUSIVE, reason, Problem.ALL_NULL_IN_CURRENT)
@@ -232,9 +231,19 @@ def _without_values(base: ColumnDrift, profile: dict[str, Any]) -> ColumnDrift |
     return with_verdict(base, Verdict.NO_DATA, reason, Problem.ALL_NULL_IN_REFERENCE)
 
 
+def fewer_p(column: ColumnDrift) -> float:
+    """Chance of as few values as the current rows have, were a value as likely as in the reference."""
+    values = (
+        column.reference_rows * (1 - column.reference_missing),
+        column.current_rows * (1 - column.current_missing),
+    )
+    return fewer_values_p((round(values[0]), column.reference_rows), (round(values[1]), column.current_rows))
+
+
 def _untested(base: ColumnDrift, reason: str, problem: Problem, settings: DriftSettings) -> ColumnDrift:
     """The verdict of a column whose values are not compared: only that more of them are missing can be said."""
-    if base.current_missing - base.reference_missing >= settings.missing:
+    enough = min(base.reference_rows, base.current_rows) >= settings.min_rows
+    if base.current_missing - base.reference_missing >= settings.missing and enough and fewer_p(base) <= RARELY:
         risen = f"missing values rose from {base.reference_missing:.0%} to {base.current_missing:.0%}; {reason}"
         return with_verdict(base, Verdict.FAIL, risen, Problem.MORE_MISSING)
     return with_verdict(base, Verdict.NO_DATA, reason, problem)

@@ -1,6 +1,6 @@
 """Evidently's drift report of two Parquet files. The only module that imports Evidently; run it as a process of its own:
 
-    python -m controlplane.analysis.drift_report reference.parquet current.parquet out_dir [--columns kinds.json]
+    python -m controlplane.analysis.drift_report reference.parquet current.parquet out_dir [--columns kinds.json] [--settings settings.json]
 
 because the import takes some ten seconds and 285 MB, which no process that decides anything should pay. It writes
 `report.html` (one self-contained file, whose own content policy forbids every request to anywhere) and `scores.json`.
@@ -12,6 +12,7 @@ Rules
   as is a column that makes it fail for a reason nobody thought of: the others are still drawn.
 - `--columns` is a JSON object: each column's kind ("numeric", "categorical"), or in words why it is not drawn. Without it the types of the
   files decide.
+- `--settings` is a JSON object with the thresholds that the verdicts used, so that the page marks what they marked; default: DriftSettings.
 - Frames are handed over by plain `to_pandas()`: numbers as floats, everything else as text.
 """
 
@@ -85,7 +86,11 @@ def comparable(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[list[str
 
 
 def write_report(
-    reference_path: Path, current_path: Path, out_dir: Path, kinds: Mapping[str, str] | None = None
+    reference_path: Path,
+    current_path: Path,
+    out_dir: Path,
+    kinds: Mapping[str, str] | None = None,
+    settings: DriftSettings | None = None,
 ) -> None:
     """Write report.html and scores.json into out_dir, each complete or not at all."""
     reference, current = _one_spelling(sample(reference_path, kinds), sample(current_path, kinds))
@@ -94,7 +99,7 @@ def write_report(
     scores: dict[str, Any] = {}
     page = ""
     if columns:
-        page, scores = _drawn(reference.select(columns), current.select(columns), left_out)
+        page, scores = _drawn(reference.select(columns), current.select(columns), left_out, settings or DriftSettings())
     page = _with_list(page, left_out) if page else _empty_page(left_out)
     result = {"rows": {"reference": len(reference), "current": len(current)}, "columns": scores, "left_out": left_out}
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -117,20 +122,20 @@ def _one_spelling(*sides: pl.DataFrame) -> tuple[pl.DataFrame, ...]:
 
 
 def _drawn(
-    reference: pl.DataFrame, current: pl.DataFrame, left_out: dict[str, str]
+    reference: pl.DataFrame, current: pl.DataFrame, left_out: dict[str, str], settings: DriftSettings
 ) -> tuple[str, dict[str, dict[str, Any]]]:
     """Page and scores of all columns, or of those that Evidently can draw when it fails on all of them; the others go to `left_out`."""
     try:
-        return _evidently(reference, current)
+        return _evidently(reference, current, settings)
     except Exception:
         kept = []
         for name in reference.columns:
             try:
-                _evidently(reference.select(name), current.select(name))
+                _evidently(reference.select(name), current.select(name), settings)
                 kept.append(name)
             except Exception as error:
                 left_out[name] = f"Evidently failed on it: {type(error).__name__}: {error}"
-        return _evidently(reference.select(kept), current.select(kept)) if kept else ("", {})
+        return _evidently(reference.select(kept), current.select(kept), settings) if kept else ("", {})
 
 
 def sealed(page: str) -> str:
@@ -148,7 +153,7 @@ def _values(column: pl.Series) -> int:
     return int(clean.is_finite().sum()) if clean.dtype == pl.Float64 else len(clean)
 
 
-def _evidently(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[str, dict[str, Any]]:
+def _evidently(reference: pl.DataFrame, current: pl.DataFrame, settings: DriftSettings) -> tuple[str, dict[str, Any]]:
     os.environ["DO_NOT_TRACK"] = "1"  # before the import, which would otherwise start its telemetry
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
@@ -156,7 +161,6 @@ def _evidently(reference: pl.DataFrame, current: pl.DataFrame) -> tuple[str, dic
     numeric = [name for name, kind in reference.schema.items() if kind == pl.Float64]
     categorical = [name for name in reference.columns if name not in numeric]
     definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
-    settings = DriftSettings()
     methods = dict.fromkeys(numeric, ("wasserstein", settings.numeric))
     methods |= dict.fromkeys(categorical, ("jensenshannon", settings.categorical))
     metrics = [
@@ -209,9 +213,12 @@ def main() -> None:
     parser.add_argument("current", type=Path)
     parser.add_argument("out_dir", type=Path)
     parser.add_argument("--columns", type=Path, help="JSON object: each column's kind, or why it is not drawn")
+    parser.add_argument("--settings", type=json.loads, help="JSON object: the thresholds of the verdicts")
     chosen = parser.parse_args()
     kinds = None if chosen.columns is None else json.loads(chosen.columns.read_text(encoding="utf-8"))
-    write_report(chosen.reference, chosen.current, chosen.out_dir, kinds)
+    write_report(
+        chosen.reference, chosen.current, chosen.out_dir, kinds, chosen.settings and DriftSettings(**chosen.settings)
+    )
 
 
 if __name__ == "__main__":

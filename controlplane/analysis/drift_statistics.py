@@ -8,7 +8,7 @@ Sturges' number of bins (H. Sturges, 1926) over both sides together, as NumPy an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, exp, frexp, lgamma, log, log2, pi, sqrt
+from math import ceil, erfc, exp, frexp, lgamma, log, log2, pi, sqrt
 
 import numpy as np
 
@@ -45,8 +45,9 @@ def _one_sample_p(distance: float, n: int) -> float:
     """P(D_n >= distance) of the one-sample statistic, as `scipy.stats.kstwo.sf`, whose import alone takes seconds: it is left to few rows.
 
     Of many rows: ten digits after the point (SciPy leaves out a term of up to 3e-8 where p is below .025). What is below 1e-8 is both
-    one-sided tails to the second order (U. R. Maag, G. Dicaire, 1971), good to a few percent of itself: the exact sum over all rows
-    takes a second a column and changes no verdict.
+    one-sided tails to the second order (U. R. Maag, G. Dicaire, 1971), an upper estimate: at 2,000 rows 2 % too large at 1e-9, 12 % at 1e-20
+    and twenty times at 1e-100 (at 500,000 rows 1 %), its logarithm within 5 % down to 1e-300. The exact sum over all rows takes a second a
+    column and changes no verdict.
     """
     if n < LARGE:
         from scipy.stats import kstwo
@@ -114,6 +115,23 @@ def chi_square_p_value(statistic: float, cells: int) -> float:
     from scipy.special import chdtrc
 
     return float(chdtrc(cells - 1, statistic))
+
+
+def fewer_values_p(reference: tuple[float, float], current: tuple[float, float]) -> float:
+    """One-sided p that the current rows have as few values as they have, were values as likely on both sides; each side is (values, rows).
+
+    Fisher's test (the number of values and the rows of both sides as given): exact where the current side has no value, else by the normal law
+    with the hypergeometric variance and a continuity correction.
+    """
+    (k, n), (found, m) = reference, current
+    values, rows = k + found, n + m
+    if min(n, m) <= 0 or not 0 < values < rows:
+        return 1.0
+    if found == 0:
+        return min(1.0, exp(lgamma(n + 1) - lgamma(n - k + 1) + lgamma(rows - k + 1) - lgamma(rows + 1)))
+    mean, share = values * m / rows, values / rows
+    spread = sqrt(m * share * (1 - share) * n / max(rows - 1, 1))
+    return min(1.0, 0.5 * erfc((mean - found - 0.5) / (spread * sqrt(2)))) if spread > 0 else 1.0
 
 
 def sturges_bins(rows: float, low: float, high: float) -> int:

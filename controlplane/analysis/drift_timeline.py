@@ -3,13 +3,15 @@
 A *sketch* says what a column was like in one bucket: rows, rows with a value, and 100 quantiles (numbers) or counts (categories). Sketches do not
 depend on the reference, so those of past days are kept and only new days are read. `distance` compares a sketch with the reference's: for
 numbers the first Wasserstein distance over the quantiles in reference standard deviations (100 quantiles leave out what is beyond the .5 % tails,
-so it reads a little lower than the gate number, which is exact), for categories the Jensen-Shannon distance (exact). A day has few rows, and few
-rows are always some distance away: `excess` takes out what chance alone would give (`expected`), so a quiet day reads about 0.
+so it reads a little lower than the gate number, which is exact), for categories the Jensen-Shannon distance (exact up to 200 values).
+A day has few rows, and few rows are always some distance away: `excess` takes out what chance alone gives (`expected`): a quiet day reads about 0.
 
 `onset` looks for one change of level in that series: the split with the least squares (Bai 1997), believed when a permutation test of its share
 of the variance says so, with the set of moments that fit nearly as well (likelihood-ratio set of Hansen 2000, 95 %). It answers in words when it
 cannot tell: too few buckets, no change within the series, a slow change rather than a moment, or drift that was there from the first bucket on.
-The buckets are taken as exchangeable while nothing changes; a strong daily or weekly rhythm makes the answer less certain than its p says.
+While nothing changes the test takes buckets as exchangeable, or, from `BLOCKED` buckets on and where each resembles the one before, blocks of
+neighbours: of 56 quiet days with an autocorrelation of up to .6 it then claims a step in some 6 % (24 % without blocks).
+A change of the rhythm itself is not looked for.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ LEAST_BUCKETS = 6
 LEAST_SIDE = 2
 LEAST_ROWS = 10  # of a bucket: fewer say nothing about a distribution
 LEVEL = 0.05
+RESEMBLE = 1.2  # z of the autocorrelation from which it counts; its estimate behind a fitted step is too low
+BLOCKED = 28  # buckets from which they are permuted in blocks; of fewer there would be too few orders to tell anything
 PERMUTATIONS = 999
 SEED = 20260105
 LIKELY = (
@@ -201,11 +205,25 @@ def _gains(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _permuted(values: FloatArray, weights: FloatArray, found: float) -> float:
-    """How often a split of the same buckets in a random order explains as much."""
+    """How often a split of the same buckets in a random order explains as much; neighbours stay together where days resemble the day before."""
     rng = np.random.default_rng(SEED)
-    orders = rng.permuted(np.tile(np.arange(len(values)), (PERMUTATIONS, 1)), axis=1)
+    n = len(values)
+    length = round(n ** (1 / 3)) if _resemble(values, weights) else 1
+    place = np.arange(n)
+    ranks = rng.permuted(np.tile(np.arange(n // length + 1.0), (PERMUTATIONS, 1)), axis=1)
+    orders = np.argsort(ranks[:, place // length] * n + place, axis=1)
     best = _gains(values[orders], weights[orders]).max(axis=1)
     return float((1 + np.sum(best >= found * (1 - 1e-12))) / (PERMUTATIONS + 1))
+
+
+def _resemble(values: FloatArray, weights: FloatArray) -> bool:
+    """Whether what the best split leaves unexplained is correlated from one bucket to the next; errs towards yes."""
+    if len(values) < BLOCKED:
+        return False
+    at = int(np.argmax(_gains(values[None, :], weights[None, :])[0])) + LEAST_SIDE
+    left = values - np.repeat([values[:at].mean(), values[at:].mean()], [at, len(values) - at])
+    squares = float(left @ left)
+    return squares > 0.0 and float(left[1:] @ left[:-1]) / squares > RESEMBLE / sqrt(len(values))
 
 
 def _without_change(values: FloatArray, threshold: float, p: float) -> Onset:

@@ -15,6 +15,7 @@ from controlplane.analysis.experiment_effects import (
     corrected,
     effect,
     few_events,
+    p_of,
     power_of,
     shown,
     tidy,
@@ -24,7 +25,7 @@ from controlplane.analysis.experiment_quantiles import quantiles
 from controlplane.analysis.experiment_request import Measure, Request
 from controlplane.analysis.experiment_segments import segments
 from controlplane.analysis.experiment_source import Units
-from controlplane.analysis.experiment_sums import ByArm, columns_of, count, sums
+from controlplane.analysis.experiment_sums import Totals, count, totals
 from controlplane.analysis.experiment_time import over_time
 from controlplane.core.estimates_compare import anytime_p
 from controlplane.core.estimates_moments import merged, one_way
@@ -61,7 +62,8 @@ def analyse(units: Units, request: Request, ratio: Mapping[str, Any] | None = No
     control, why = choose_control(units.arms, request.control)
     ratio = sample_ratio(units, request) if ratio is None else ratio
     reasons = _broken(units, ratio)
-    totals = sums(units, request).get("", {})
+    found = totals(units, request)
+    units = found.units
     value: dict[str, Any] = {
         "unit": request.unit,
         "arm": request.arm,
@@ -76,9 +78,9 @@ def analyse(units: Units, request: Request, ratio: Mapping[str, Any] | None = No
         "not_trusted_because": reasons,
         "sample_ratio": ratio,
         "judged": _judged(request),
-        "metrics": _metrics(units, request, control, totals, not reasons),
+        "metrics": _metrics(found, request, control, not reasons),
         "quantiles": quantiles(units, request, control, not reasons),
-        "segments": segments(units, request, control, not reasons),
+        "segments": segments(found, request, control, not reasons),
         "over_time": over_time(units, request, control),
     }
     tidied: dict[str, Any] = tidy(value)
@@ -143,16 +145,15 @@ def _judged(request: Request) -> dict[str, Any]:
     }
 
 
-def _metrics(
-    units: Units, request: Request, control: str, totals: Mapping[str, ByArm], trusted: bool
-) -> dict[str, Any]:
+def _metrics(every: Totals, request: Request, control: str, trusted: bool) -> dict[str, Any]:
+    units, totals = every.units, every.metrics
     treated = [arm for arm in units.arms if arm != control]
     keys = [(measure, arm) for measure in request.measures for arm in treated]
     effects = {
         (measure.name, arm): effect(measure, totals[measure.name].get(arm, {}), totals[measure.name][control], request)
         for measure, arm in keys
     }
-    result = {measure.name: _metric(measure, units, request, totals[measure.name]) for measure in request.measures}
+    result = {measure.name: _metric(measure, every, request) for measure in request.measures}
     judged, per_day = [], _per_day(units)
     for measure, arm in keys:
         found, metric = effects[measure.name, arm], result[measure.name]
@@ -166,20 +167,23 @@ def _metrics(
     for (measure, arm), item, p in zip(keys, judged, corrected(judged, request, request.correction), strict=True):
         row = result[measure.name]["arms"][arm]
         row["corrected_p"], row["verdict"] = p, verdict(measure, item, p, trusted, request)
+        if p is not None and p_of(item, request) <= request.alpha < p:
+            alone = f"shown if it stood alone; not as one of {len(keys)} comparisons ({request.correction})"
+            row["note"] = alone if row["note"] is None else f"{row['note']}; {alone}"
     return result
 
 
-def _metric(measure: Measure, units: Units, request: Request, arms: ByArm) -> dict[str, Any]:
-    y, _ = columns_of(measure, units, request)
+def _metric(measure: Measure, every: Totals, request: Request) -> dict[str, Any]:
+    arms = every.metrics[measure.name]
     pooled = {name: merged(strata.values()) for name, strata in arms.items()}
     omnibus = None if measure.ratio else one_way(pooled.values())
     means = {name: _mean(measure, pairs.mean_y, pairs.mean_x) if pairs.n else None for name, pairs in pooled.items()}
     return {
-        "kind": "ratio" if measure.ratio else "rate" if units.profiles[y].binary else "mean",
+        "kind": "ratio" if measure.ratio else "rate" if every.rate(measure, request) else "mean",
         "direction": "lower" if measure.lower else "higher",
         "formula": f"sum({measure.column})/sum({measure.per})" if measure.ratio else measure.column,
         "n": {name: count(strata) for name, strata in arms.items()},
-        "missing": {name: units.arms[name] - count(strata) for name, strata in arms.items()},
+        "missing": {name: every.units.arms[name] - count(strata) for name, strata in arms.items()},
         "means": means,
         "sd": {
             name: pairs.variance_y**0.5 if pairs.n >= 2 and not measure.ratio else None

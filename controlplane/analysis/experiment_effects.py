@@ -25,6 +25,7 @@ from controlplane.core.multiplicity import adjusted
 
 BETTER, WORSE, NOT_SHOWN, UNKNOWN, NOT_TRUSTED = "better", "worse", "not shown", "unknown", "not to be trusted"
 FEW_EVENTS = 10
+FEW_UNITS = 30
 LEAST_EXPECTED = 5
 
 
@@ -129,18 +130,25 @@ def _why_not(measure: Measure, treated: Strata, control: Strata) -> str:
         return "no stratum has two units in both arms"
     if measure.ratio and any(pairs.mean_x == 0.0 for arm in (treated, control) for pairs in arm.values()):
         return f"{measure.per} adds up to 0"
-    return "no value varies, so its error is unknown"
+    return "the values of an arm do not vary, so its error is unknown"
 
 
 def few_events(rate: bool, row: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """What to be careful about in a comparison of rates, and whether it may be judged at all.
+    """What to be careful about in a comparison, and whether it may be judged at all.
 
     A rate is judged when each arm would expect at least 5 events and 5 non-events if both had one rate; an arm without any event would else look as
-    if its rate were known exactly.
+    if its rate were known exactly. Other values are near enough to normal in the mean from some 30 units on, unless they are very skewed.
     """
-    if not rate or row["mean_treated"] is None:
+    if row["mean_treated"] is None:
         return None, True
     sides = (("n_treated", "mean_treated"), ("n_control", "mean_control"))
+    if not rate:
+        few = min(row[n] for n, _ in sides) < FEW_UNITS
+        return (
+            f"fewer than {FEW_UNITS} units in an arm: the interval is right only for values near normal"
+            if few
+            else None
+        ), True
     common = sum(row[n] * row[mean] for n, mean in sides) / sum(row[n] for n, _ in sides)
     if min(row[n] * part for n, _ in sides for part in (common, 1.0 - common)) < LEAST_EXPECTED:
         return f"an arm expects fewer than {LEAST_EXPECTED} events or non-events: too few to judge", False

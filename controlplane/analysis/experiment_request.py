@@ -114,6 +114,11 @@ def measures(
         for name in asked:
             if name not in names:
                 raise ExperimentError(f"{option} names {name!r}, which is no metric here: there are {', '.join(names)}")
+    for name, past in before.items():
+        if name == past:
+            raise ExperimentError(
+                f"--covariate {name}={past} is the metric itself: name its value before the experiment"
+            )
     for measure in found:
         if measure.ratio and measure.name in before:
             raise ExperimentError(f"--covariate for the ratio {measure.name}: CUPED is for metrics of one column")

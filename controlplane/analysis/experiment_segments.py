@@ -15,8 +15,7 @@ import numpy as np
 
 from controlplane.analysis.experiment_effects import Effect, corrected, effect, few_events, interval, shown, verdict
 from controlplane.analysis.experiment_request import ExperimentError, Measure, Request
-from controlplane.analysis.experiment_source import Units
-from controlplane.analysis.experiment_sums import ByArm, columns_of, sums
+from controlplane.analysis.experiment_sums import ByArm, Totals, sums
 from controlplane.core.estimates import Interval
 from controlplane.core.estimates_mixed import Mixed, shrunk
 from controlplane.core.multiplicity import adjusted
@@ -24,8 +23,9 @@ from controlplane.core.multiplicity import adjusted
 MOST_LEVELS = 300
 
 
-def segments(units: Units, request: Request, control: str, trusted: bool) -> list[dict[str, Any]]:
+def segments(every: Totals, request: Request, control: str, trusted: bool) -> list[dict[str, Any]]:
     """A table per segment column, metric and treated arm; rows ranked by the shrunk effect, the best first."""
+    units = every.units
     treated = [arm for arm in units.arms if arm != control]
     tables, rows, found = [], [], []
     for place, column in enumerate(request.segments):
@@ -36,7 +36,7 @@ def segments(units: Units, request: Request, control: str, trusted: bool) -> lis
             )
         for measure in request.measures:
             for arm in treated:
-                made, effects = _table(units, column, measure, arm, control, levels, request)
+                made, effects = _table(every, column, measure, arm, control, levels, request)
                 tables.append(made)
                 rows += made["rows"]
                 found += effects
@@ -45,7 +45,7 @@ def segments(units: Units, request: Request, control: str, trusted: bool) -> lis
 
 
 def _table(
-    units: Units,
+    every: Totals,
     column: str,
     measure: Measure,
     arm: str,
@@ -55,7 +55,7 @@ def _table(
 ) -> tuple[dict[str, Any], list[Effect]]:
     rows: list[dict[str, Any]] = []
     effects: list[Effect] = []
-    rate = not measure.ratio and units.profiles[columns_of(measure, units, request)[0]].binary
+    rate = every.rate(measure, request)
     for level in sorted(levels):
         arms = levels[level].get(measure.name, {})
         treated, other = arms.get(arm, {}), arms.get(control, {})
@@ -124,6 +124,7 @@ def _correct(
             row["rank"] = rank
 
 
-def _rank(row: Mapping[str, Any], sign: float) -> tuple[bool, float, str]:
+def _rank(row: Mapping[str, Any], sign: float) -> tuple[bool, bool, float, str]:
+    """Segments that can be judged come first, and an effect that was not shrunk never stands among those that were."""
     best = row.get("shrunk") or row["difference"]
-    return best is None, 0.0 if best is None else sign * best["estimate"], row["level"]
+    return row["corrected_p"] is None, best is None, 0.0 if best is None else sign * best["estimate"], row["level"]

@@ -1,6 +1,7 @@
 """The five promises of the programme against the menu: improved, not worse, worse or unknown, by interval and margin. Pure.
 
-Arms are compared at the same time and within the same stage (`controlplane.core.weekly_estimates`), on the first conversation of each customer.
+Arms are compared at the same time and within the same stage (`controlplane.core.weekly_estimates`), on the first conversation of each customer;
+misclassification on all labelled requests of a customer, safety on all that was audited, stages together, as both are rare.
 No promise is kept by silence: what nobody rated, labelled or audited is unknown.
 """
 

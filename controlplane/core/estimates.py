@@ -5,7 +5,7 @@
 - `exact_sequence`: the same for rates and ratings from block counts, exact, by inverting form 1/2 of the evidence engine over a grid of margins.
 - `wilson`, `clopper_pearson`: one rate, looked at once.
 - `quantile`: latency quantiles with an interval from mergeable logarithmic buckets (DDSketch), relative error 1 %;
-  `quantile_difference` between two arms. Ratio metrics and CUPED: `estimates_ratio`; power: `estimates_power`.
+  `quantile_difference` between two arms. Ratio metrics: `estimates_ratio`; CUPED: `estimates_compare`; power: `estimates_power`.
 
 Unknown is a verdict: where the data cannot carry an estimate the answer is None, and an end that the data cannot bound is infinite.
 """

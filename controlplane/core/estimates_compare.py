@@ -20,6 +20,8 @@ from controlplane.core.estimates import Interval, sequence_half_width, sequence_
 from controlplane.core.estimates_moments import PairMoments, Pairs, merged
 from controlplane.core.estimates_ratio import ratio
 
+LEAST_DIFFERENT = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -108,7 +110,11 @@ def cuped_groups(
 def compare(
     treated: Mapping[str, Group], control: Mapping[str, Group], alpha: float, tightest: float = 5000.0
 ) -> Difference | None:
-    """Treated minus control; None until a stratum has two units in each arm and something has varied."""
+    """Treated minus control; None until a stratum has two units in each arm and the error can be told.
+
+    An arm whose values are all one looks exactly known. It is compared only where it would be expected to hold `LEAST_DIFFERENT` other values if it
+    were like the other arm: a share of at least `d^2/(d^2 + variance)` of that arm's values differ from a constant at distance d (Cauchy-Schwarz).
+    """
     pairs = [(treated[name], control[name]) for name in treated if name in control]
     pairs = [(t, c) for t, c in pairs if min(t.n, c.n) >= 2.0]
     weights = [t.n * c.n / (t.n + c.n) for t, c in pairs]
@@ -125,6 +131,11 @@ def compare(
     if error <= 0.0:
         return None
     n_t, n_c = sum(t.n for t, _ in pairs), sum(c.n for _, c in pairs)
+    for flat, parts, other in ((n_t, parts_t, 1), (n_c, parts_c, 0)):
+        if not any(part for part, _ in parts):
+            spread = sum(share * pair[other].variance for share, pair in zip(shares, pairs, strict=True))
+            if flat * estimate * estimate < LEAST_DIFFERENT * (estimate * estimate + spread):
+                return None
     degrees = _degrees((*parts_t, *parts_c))
     half = float(sequence_half_width(error, n_t + n_c, alpha, tightest))
     fixed_half = _quantile(alpha, degrees) * error

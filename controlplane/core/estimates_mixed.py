@@ -1,7 +1,9 @@
 """Effects in many groups at once: do they differ, and what is left of each once luck is taken out.
 
-The largest of many noisy effects is mostly luck. `shrunk` pulls each towards the common effect by as much as its error is large against the spread
-between groups (random effects; DerSimonian and Laird, Controlled Clinical Trials 7, 1986; the estimate is empirical Bayes). `p` asks of each group
+The largest of many noisy effects is mostly luck. `shrunk` pulls each towards the common effect by as much as its error is large against the
+spread between groups (random effects; DerSimonian and Laird, Controlled Clinical Trials 7, 1986). The spread is itself estimated from k groups: as in
+Morris (JASA 78, 1983) a group is pulled by `(k - 3)/(k - 1)` of what a known spread would pull it, not at all with three groups or fewer, and its
+error grows with how far it was pulled; without that the intervals hold the truth in 85 instead of 95 of 100 cases. `differs` asks of each group
 whether its effect differs from the others' (not from 0), and wants a correction for many groups.
 """
 
@@ -45,11 +47,13 @@ def shrunk(effects: Sequence[float], errors: Sequence[float]) -> Mixed | None:
     weights = [1.0 / (error**2 + spread) for error in errors]
     _, common = _around(effects, weights)
     common_error = sqrt(1.0 / sum(weights))
-    kept = [spread / (spread + error**2) for error in errors]
-    estimates = tuple(common + keep * (effect - common) for keep, effect in zip(kept, effects, strict=True))
-    # the common effect is itself an estimate, so what is not kept carries its error
+    trust = max(k - 3, 0) / (k - 1)
+    pulled = [trust * error**2 / (spread + error**2) for error in errors]
+    estimates = tuple(effect + pull * (common - effect) for pull, effect in zip(pulled, effects, strict=True))
+    doubt = 2.0 / (k - 3) if k > 3 else 0.0
     spreads = tuple(
-        sqrt(keep * error**2 + (1.0 - keep) ** 2 * common_error**2) for keep, error in zip(kept, errors, strict=True)
+        sqrt(error**2 * (1.0 - (k - 1) / k * pull) + doubt * (pull * (effect - common)) ** 2)
+        for pull, effect, error in zip(pulled, effects, errors, strict=True)
     )
     differs = tuple(2.0 * float(ndtr(-abs(_without(effects, precision, place)))) for place in range(k))
     return Mixed(common, common_error, sqrt(spread), q, float(chdtrc(k - 1, q)), estimates, spreads, differs)

@@ -1,12 +1,12 @@
 """Power: what a comparison could have found with the units it has, and what it will need. Display only; before launch see `forecast`.
 
-- `power`, `smallest_difference`, `units_needed`: the two-sided z-test at one look, which everybody knows and plans with.
+- `smallest_difference`, `units_needed`: the two-sided z-test at one look, which everybody knows and plans with.
 - `smallest_harm_found`: the same question to *our* alarm: the smallest constant harm whose expected evidence would by now be over the threshold. At
   that harm the alarm has gone off with a chance of about one half. "No alarm" says nothing about smaller ones.
 """
 
 from collections.abc import Callable, Mapping
-from math import log, sqrt
+from math import log
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +19,14 @@ START_WEIGHT = 0.25
 STEPS = 2000
 
 
-def power(difference: float, error: float, alpha: float = 0.05) -> float:
-    """Chance that a two-sided z-test at `alpha` finds a true `difference` measured with standard `error`."""
-    from scipy.special import ndtr, ndtri
-
-    _check(error, alpha)
-    edge, shift = float(ndtri(1.0 - alpha / 2.0)), abs(difference) / error
-    return float(ndtr(shift - edge) + ndtr(-shift - edge))
-
-
 def smallest_difference(error: float, alpha: float = 0.05, chance: float = 0.8) -> float:
-    """The difference that such a test finds with `chance` (minimal detectable effect): `(z_(1-alpha/2) + z_chance) error`."""
+    """The difference that a two-sided z-test finds with `chance` (minimal detectable effect): `(z_(1-alpha/2) + z_chance) error`."""
     from scipy.special import ndtri
 
     _check(error, alpha)
     if not alpha < chance < 1.0:
         raise ValueError(f"chance is {chance}; it must lie between alpha ({alpha}) and 1")
     return float(ndtri(1.0 - alpha / 2.0) + ndtri(chance)) * error
-
-
-def planned_error(error: float, units: float, planned: float) -> float:
-    """The standard error at `planned` units, from the one at `units`: errors shrink with the square root while the split stays."""
-    if not (units > 0.0 and planned > 0.0):
-        raise ValueError(f"{units} units now and {planned} planned: both must be above 0")
-    return error * sqrt(units / planned)
 
 
 def units_needed(error: float, units: float, difference: float, alpha: float = 0.05, chance: float = 0.8) -> float:

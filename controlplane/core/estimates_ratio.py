@@ -1,14 +1,13 @@
-"""Estimates from sums of pairs: ratio metrics by the delta method, and CUPED (the difference that is left once the past is taken out).
+"""Ratio metrics from sums of pairs, by the delta method.
 
-Display only. A *pair* belongs to one unit: for a ratio metric, numerator and denominator (tokens and requests of a customer); for CUPED, outcome and
-the same customer's value before the experiment (Deng, Xu, Kohavi, Walker, WSDM 2013). Units must be what was randomised, or errors are too small.
-Intervals are asymptotic confidence sequences, valid however often they are looked at.
+Display only. A *pair* belongs to one unit: numerator and denominator (tokens and requests of a customer). Units must be what was randomised, or
+errors are too small. Comparisons of two arms: `estimates_compare`.
 """
 
 from dataclasses import dataclass, fields
 from math import isfinite, sqrt
 
-from controlplane.core.estimates import ROUNDING, Interval, sequence_half_width
+from controlplane.core.estimates import ROUNDING
 from controlplane.core.estimates_moments import Pairs
 
 
@@ -67,48 +66,3 @@ def ratio(sums: Pairs) -> tuple[float, float] | None:
     value = sums.mean_y / sums.mean_x
     spread = sums.variance_y - 2.0 * value * sums.covariance + value * value * sums.variance_x
     return value, sqrt(max(spread, 0.0) / sums.n) / abs(sums.mean_x)
-
-
-def ratio_difference(treated: Pairs, control: Pairs, alpha: float, tightest: float = 5000.0) -> Interval | None:
-    """Treated ratio minus control ratio with its sequence; None until both can be told and one of them has varied."""
-    parts = ratio(treated), ratio(control)
-    if parts[0] is None or parts[1] is None:
-        return None
-    error = sqrt(parts[0][1] ** 2 + parts[1][1] ** 2)
-    return _around(parts[0][0] - parts[1][0], error, treated.n + control.n, alpha, tightest)
-
-
-@dataclass(frozen=True, slots=True)
-class Adjusted:
-    """A difference of means with the past taken out. `slope`: how much of it was taken, `reduction`: share of the variance that went with it."""
-
-    interval: Interval
-    slope: float
-    reduction: float
-
-
-def cuped(treated: Pairs, control: Pairs, alpha: float, tightest: float = 5000.0) -> Adjusted | None:
-    """Treated minus control mean of y, less `slope` times that of x (the value before); None until both arms have varied.
-
-    `slope` = covariance over variance of x, pooled within arms, so it is the same for both and does not bias the difference. An x that is
-    constant (nobody has a past) leaves the difference as it is: reduction 0.
-    """
-    if min(treated.n, control.n) < 2.0:
-        return None
-    arms = (treated, control)
-    past = sum((arm.n - 1.0) * arm.variance_x for arm in arms)
-    slope = sum((arm.n - 1.0) * arm.covariance for arm in arms) / past if past > 0.0 else 0.0
-    plain = sum(arm.variance_y / arm.n for arm in arms)
-    rest = sum(
-        max(arm.variance_y - 2.0 * slope * arm.covariance + slope * slope * arm.variance_x, 0.0) / arm.n for arm in arms
-    )
-    if plain <= 0.0:
-        return None
-    difference = treated.mean_y - control.mean_y - slope * (treated.mean_x - control.mean_x)
-    found = _around(difference, sqrt(rest), treated.n + control.n, alpha, tightest)
-    return None if found is None else Adjusted(found, slope, 1.0 - rest / plain)
-
-
-def _around(estimate: float, error: float, units: float, alpha: float, tightest: float) -> Interval | None:
-    half = float(sequence_half_width(error, units, alpha, tightest))
-    return Interval(estimate, estimate - half, estimate + half) if error > 0.0 else None

@@ -1,6 +1,6 @@
 """Did the units split as configured? Sample-ratio mismatch, from unit counts alone.
 
-- `chi_square`: Pearson's test against the configured shares, right for one look.
+- `p`: Pearson's chi-square test against the configured shares, right for one look; of two arms exact while few units are expected in one.
 - `split_log_e`: log e-value of the multinomial against every other split (Dirichlet mixture; Lindon and Malek, NeurIPS 2022), right at any look,
   because it is a martingale unit by unit while the shares are as configured.
 
@@ -12,6 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, lgamma, log
+
+FEW = 50.0
+"""Expected units of an arm below which a sum of draws is too skewed for the normal distribution far out in its tail."""
+MOST_EXACT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,8 @@ def split(counts: Sequence[int], shares: Sequence[float]) -> Split | None:
 
     statistic = sum((count - mean) ** 2 / mean for count, mean in zip(counts, expected, strict=True))
     p = float(chdtrc(len(counts) - 1, statistic))
+    if len(counts) == 2:
+        p = _two_sided([(counts[0], counts[1], shares[0] / whole)], counts[0], expected[0])
     return Split(tuple(counts), expected, statistic, p, split_log_e(counts, [share / whole for share in shares]))
 
 
@@ -68,16 +74,30 @@ class SplitOverStages:
 def split_over_stages(stages: Sequence[tuple[int, int, float]]) -> SplitOverStages | None:
     """(treated, control, share of the treated) per stage; None where no stage drew lots. Within a stage units are independent draws.
 
-    One test on the sum of all deviations, because what loses units of an arm loses them in every stage: `sum(nT - n s) / sqrt(sum n s (1 - s))`.
+    One test on the sum of all deviations, because what loses units of an arm loses them in every stage: `sum(nT - n s) / sqrt(sum n s (1 - s))`,
+    and while few units are expected in an arm (a canary's first), the sum's exact distribution, both tails alike.
     """
     drawn = [(t, c, share) for t, c, share in stages if 0.0 < share < 1.0 and t + c > 0]
     if not drawn:
         return None
-    from scipy.special import ndtr
-
     expected = sum((t + c) * share for t, c, share in drawn)
-    spread = sum((t + c) * share * (1.0 - share) for t, c, share in drawn) ** 0.5
     treated = sum(t for t, _, _ in drawn)
-    p = 2.0 * float(ndtr(-abs(treated - expected) / spread))
+    p = _two_sided(drawn, treated, expected)
     log_e = sum(split_log_e((t, c), (share, 1.0 - share)) for t, c, share in drawn)
     return SplitOverStages(treated, sum(t + c for t, c, _ in drawn), expected, p, log_e)
+
+
+def _two_sided(stages: Sequence[tuple[int, int, float]], treated: int, expected: float) -> float:
+    units = sum(t + c for t, c, _ in stages)
+    if min(expected, units - expected) >= FEW or units > MOST_EXACT:
+        from scipy.special import ndtr
+
+        spread = sum((t + c) * share * (1.0 - share) for t, c, share in stages) ** 0.5
+        return 2.0 * float(ndtr(-abs(treated - expected) / spread))
+    import numpy as np
+    from scipy.stats import binom
+
+    chances = np.ones(1)
+    for t, c, share in stages:
+        chances = np.convolve(chances, binom.pmf(np.arange(t + c + 1), t + c, share))
+    return min(1.0, 2.0 * float(min(chances[: treated + 1].sum(), chances[treated:].sum())))

@@ -188,7 +188,11 @@ def incident_words(item: Plain, *, over: bool) -> tuple[str, dict[str, Any]]:
     if seconds["cut"] is None:
         when += ", no cut is recorded"
     else:
-        when += f", traffic cut {duration(seconds['cut'])} after that"
+        when += (
+            ", traffic cut at once"
+            if abs(seconds["cut"]) < 0.05
+            else f", traffic cut {duration(seconds['cut'])} after that"
+        )
         when += (
             ", NOT verified"
             if seconds["verified"] is None

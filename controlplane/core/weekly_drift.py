@@ -16,6 +16,7 @@ from controlplane.core.weekly_format import (
     interval_text,
     known,
     listed,
+    moment,
     number,
     percent,
     value_text,
@@ -117,14 +118,15 @@ def drift_changes(drift: Plain, figures: Sequence[Plain]) -> Iterable[dict[str, 
     titles = {item["name"]: item["title"] for item in figures}
     unknown = {item["name"] for item in figures if not known(item["assistant"].get("value"))}
     for name in broken:
-        sentence = _broken(name, columns.get(name) or {}, titles, unknown)
+        item = columns.get(name) or {}
+        sentence = _broken(name, item, titles, unknown, _onset(item.get("onset"), _short(drift)))
         yield {"kind": "broken column", "subject": name, "direction": "broken", "sentence": sentence, "numbers": {}}
-    against = reference_words(drift)
+    against, short = reference_words(drift), _short(drift)
     for name in sorted(columns):
         item = columns[name]
         if name in broken or not item.get("drifted"):
             continue
-        found = _drifted(name, item, against)
+        found = _drifted(name, item, against, _onset(item.get("onset"), short))
         yield {"kind": "drift", "subject": name, "size": _size(item)} | found
 
 
@@ -138,7 +140,8 @@ def effect_changes(drift: Plain, level: float | None) -> Iterable[dict[str, Any]
         ]
         if not columns or not moved:
             continue
-        since = f" since about {day(effect['at'])}" if effect.get("at") else ""
+        began = _onset(effect.get("at"), _short(drift))
+        since = f" since about {began}" if began else ""
         said = "; ".join(_effect(metric, level) for metric in moved[:NAMED])
         sentence = f"The drift of {_few(columns)}{since} went together with: {said}."
         numbers = {
@@ -189,7 +192,20 @@ def reference_words(drift: Plain) -> str:
     if abs((starts[1] - starts[0]).days - YEAR_DAYS) <= SLACK_DAYS and len({-(-days // 7) for days in apart}) == 1:
         return f"the same weeks last year ({span})"
     label = str(reference.get("label") or "").strip()
+    label = "the time before" if label == "before" else label
     return f"{label or 'the reference'} ({span})"
+
+
+def _short(drift: Plain) -> bool:
+    """Whether the window that was looked at lies within a day: then a day says too little of when something began."""
+    window = (drift.get("windows") or {}).get("current") or {}
+    since, until = (_date(window.get(side)) for side in ("since", "until"))
+    return since is not None and until is not None and (until - since).days < 1
+
+
+def _onset(text: object, short: bool) -> str:
+    """The day, or in a short window the minute, at which something began; empty where that is not known."""
+    return "" if not text else moment(str(text)) if short else day(str(text))
 
 
 def _span(since: str, start: datetime, until: str, end: datetime | None) -> str:
@@ -201,10 +217,10 @@ def _span(since: str, start: datetime, until: str, end: datetime | None) -> str:
     return f"{day(since)} to {day(until)}"
 
 
-def _drifted(name: str, item: Plain, against: str) -> dict[str, Any]:
+def _drifted(name: str, item: Plain, against: str, began: str) -> dict[str, Any]:
     title, unit = TITLES.get(name, (f"The column `{name}`", ""))
     now, before = item.get("current_mean"), item.get("reference_mean")
-    onset = f"; it began about {day(item['onset'])}" if item.get("onset") else ""
+    onset = f"; it began about {began}" if began else ""
     was, has = (item.get(f"{side}_missing") for side in ("reference", "current"))
     if str(item.get("problem") or "") == "missing values" and known(was) and known(has):
         sentence = f"{percent(has)} of the values of `{name}` are missing, against {percent(was)} in {against}{onset}."
@@ -256,10 +272,10 @@ def _relative(share: float) -> str:
     return percent(size, 1) if size < 0.095 else whole_percent(size) if size < 10 else f"{number(100 * size, 0)} %"
 
 
-def _broken(name: str, item: Plain, titles: Mapping[str, str], unknown: set[str]) -> str:
+def _broken(name: str, item: Plain, titles: Mapping[str, str], unknown: set[str], began: str) -> str:
     problem = str(item.get("problem") or "")
     what = PROBLEMS.get(problem) or str(item.get("reason") or problem or "it cannot be compared").strip().rstrip(".")
-    since = f" since about {day(item['onset'])}" if item.get("onset") else ""
+    since = f" since about {began}" if began else ""
     rests = [figure for figure in resting_on(name) if figure in titles]
     gone = [titles[figure] for figure in rests if figure in unknown]
     left = [titles[figure] for figure in rests if figure not in unknown]

@@ -23,14 +23,14 @@ from controlplane.core.weekly_format import (
 
 LEADS = {
     "csat": "Customers rate the assistant {a}, the menu {m}",
-    "misclassification": "The assistant mistakes what is asked in {a} of requests, the menu in {m}",
+    "misclassification": "The assistant misunderstands {a} of requests; with the menu {m} end in the wrong category",
     "escalation": "{a} of the assistant's conversations go to a person, {m} of the menu's",
     "resolution_time": "A conversation is resolved in {a} with the assistant, in {m} with the menu",
     "safety_incidents": "Safety incidents, {unit}: {a} with the assistant, {m} with the menu",
 }
 COUNTED = {
     "csat": "ratings",
-    "misclassification": "requests with a known intent",
+    "misclassification": "customers with a request of known intent",
     "escalation": "conversations",
     "resolution_time": "resolved conversations",
     "safety_incidents": "audited requests",
@@ -135,7 +135,7 @@ def _unknown(item: Plain, level: float | None, *, disagrees: bool) -> str:
     maturity = maturity_of(item["assistant"], item["menu"])
     young = ""
     if maturity is not None and maturity < FINAL:
-        young = ("only " if maturity < 0.9 else "") + f"{whole_percent(maturity)} of the labels are final"
+        young = f"{_final(maturity)} final"
     sentence = f"Unknown: {'; '.join(filter(None, [_lower(item['title']), reason, young]))}."
     if None in (_number(item["assistant"], "value"), _number(item["menu"], "value")):
         return sentence
@@ -144,6 +144,13 @@ def _unknown(item: Plain, level: float | None, *, disagrees: bool) -> str:
     if value is None:
         return f"{sentence}{shown}."
     return f"{sentence}{shown}; the difference is {signed_text(value, difference_unit(item))}{_basis(item, level, final=False)}."
+
+
+def _final(maturity: float) -> str:
+    """ "no label is", "less than 1 % of the labels are", "only 38 % of the labels are", "96 % of the labels are"."""
+    if maturity <= 0.0:
+        return "no label is"
+    return ("only " if 0.005 <= maturity < 0.9 else "") + f"{whole_percent(maturity)} of the labels are"
 
 
 def _lead(item: Plain) -> str:
@@ -170,7 +177,7 @@ def _basis(item: Plain, level: float | None, *, final: bool = True) -> str:
         parts.append(f"{' and '.join(map(count_text, counts))} {COUNTED.get(item['measure'], 'counted')}")
     maturity = maturity_of(item["assistant"], item["menu"]) if final else None
     if maturity is not None and maturity < FINAL:
-        parts.append(f"{whole_percent(maturity)} of the labels are final")
+        parts.append(f"{_final(maturity)} final")
     return f" ({'; '.join(parts)})"
 
 

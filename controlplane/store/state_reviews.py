@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -141,9 +141,12 @@ class ReviewWriter(ReviewReader):
             entry = AuditEntry(first.assigned_by, ASSIGNED_EVENT, first.reviewer, f"{len(found)} items", said)
             append_audit(connection, entry, "", first.assigned_at)
 
-    def add_review_opinion(self, item_id: str, round_: int, opinion: Opinion) -> None:
-        """Record what a person said about an item."""
-        self._say(r.review_opinions, LABELLED_EVENT, item_id, {"round": round_}, opinion)
+    def add_review_opinion(self, item_id: str, round_: int, opinion: Opinion, known: Mapping[int, Opinion]) -> None:
+        """Record what a person said about an item of which `known` (by round) had been said. Raises LostRace when it is more by now.
+
+        Else two labels that are given at the same moment would both be taken for the one that settles the item.
+        """
+        self._say(r.review_opinions, LABELLED_EVENT, item_id, {"round": round_}, opinion, known)
 
     def add_review_adjudication(self, item_id: str, role: str, opinion: Opinion) -> None:
         """Record what was decided about an item, once. Raises LostRace for one that is decided."""
@@ -162,16 +165,32 @@ class ReviewWriter(ReviewReader):
             if rows:
                 connection.execute(insert(r.review_returns), rows)
 
-    def _say(self, table: Table, event: str, item_id: str, more: dict[str, Any], opinion: Opinion) -> None:
+    def _say(
+        self,
+        table: Table,
+        event: str,
+        item_id: str,
+        more: dict[str, Any],
+        opinion: Opinion,
+        known: Mapping[int, Opinion] | None = None,
+    ) -> None:
         c = r.review_adjudications.c
         said = {name: getattr(opinion, name) for name in ("label", "intent", "grounded", "severity", "note")}
         with self._transaction() as connection:
             if connection.execute(select(c.seq).where(c.item_id == item_id)).first() is not None:
                 raise LostRace(f"item {item_id} is decided already")
+            if known is not None and _newest(connection, item_id) != known:
+                raise LostRace(f"somebody has labelled item {item_id} meanwhile: look at it again")
             values = {"item_id": item_id, "reviewer": opinion.reviewer, **more, **said}
             connection.execute(insert(table).values(**values, at=to_text(opinion.at)))
             entry = AuditEntry(opinion.reviewer, event, item_id, opinion.note or opinion.label, {**more, **said})
             append_audit(connection, entry, "", opinion.at)
+
+
+def _newest(connection: Connection, item_id: str) -> dict[int, Opinion]:
+    c = r.review_opinions.c
+    rows = connection.execute(select(r.review_opinions).where(c.item_id == item_id).order_by(c.seq))
+    return {row.round: _opinion(row) for row in rows}
 
 
 def _draw(row: Any) -> Draw:

@@ -64,9 +64,14 @@ def _label(report: DriftReport) -> str:
 
 
 def _columns(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The columns, worst first, strongest effect first."""
-    rows = [{"column": name, **values} for name, values in summary["columns"].items()]
-    return sorted(rows, key=lambda row: (ORDER.index(row["verdict"]), -_ratio(row)))
+    """The columns, broken ones first, then the worst, strongest effect first; `broken`: names of those that are broken or have lost values."""
+    broken = set(summary.get("broken", ()))
+    rows = [{"column": name, **values, "broken": broken} for name, values in summary["columns"].items()]
+    return sorted(rows, key=lambda row: (row["column"] not in broken, ORDER.index(row["verdict"]), -_ratio(row)))
+
+
+def _word(row: Mapping[str, Any]) -> str:
+    return WORDS["ERROR" if row["column"] in row["broken"] else row["verdict"]]
 
 
 def _ratio(row: Mapping[str, Any]) -> float:
@@ -74,8 +79,8 @@ def _ratio(row: Mapping[str, Any]) -> float:
 
 
 def _verdict(report: DriftReport, columns: list[dict[str, Any]]) -> None:
-    moved = [row["column"] for row in columns if row["verdict"] == "FAIL"]
-    broken = [row["column"] for row in columns if row["verdict"] == "ERROR"]
+    moved = [row["column"] for row in columns if row["verdict"] == "FAIL" and row["column"] not in row["broken"]]
+    broken = [row["column"] for row in columns if row["column"] in row["broken"]]
     unclear = sum(row["verdict"] == "INCONCLUSIVE" for row in columns)
     compared = sum(row["score"] is not None for row in columns)
     tone = "bad" if moved or broken else "wait" if unclear or not compared else "good"
@@ -89,7 +94,7 @@ def _verdict(report: DriftReport, columns: list[dict[str, Any]]) -> None:
         else "Not visibly."
     )
     parts = [f"Drifted: {', '.join(moved)}" if moved else "", f"broken: {', '.join(broken)}" if broken else ""]
-    parts.append(f"{unclear} with too few rows to say" if unclear else "")
+    parts.append(f"{unclear} unclear" if unclear else "")
     sentence = (
         "; ".join(part for part in parts if part) or f"{compared} columns compared, none moved beyond its threshold"
     )
@@ -120,7 +125,7 @@ def _scores(now: View, columns: list[dict[str, Any]]) -> None:
             "column": row["column"],
             "ratio": _ratio(row),
             "tone": TONES[row["verdict"]],
-            "verdict": WORDS[row["verdict"]],
+            "verdict": _word(row),
             "score": row["score"],
             "threshold": row["threshold"],
             "method": row["method"],
@@ -141,31 +146,49 @@ def _scores(now: View, columns: list[dict[str, Any]]) -> None:
 
 
 def _table(columns: list[dict[str, Any]]) -> None:
+    """What wants attention, and the rest behind a click."""
+    ui.section(
+        "Column by column",
+        "Score of its threshold; p after Holm's correction over all columns; rows of the reference and of the current window.",
+    )
+    quiet = ("PASS", "NO_DATA")
+    loud = [row for row in columns if row["verdict"] not in quiet]
+    if loud:
+        _lines(loud)
+    rest = [row for row in columns if row["verdict"] in quiet]
+    if rest:
+        with st.expander(f"{len(rest)} columns that are stable or have no data", expanded=not loud):
+            _lines(rest)
+
+
+def _lines(columns: list[dict[str, Any]]) -> None:
     rows = [
         (
             escape(row["column"]),
-            ui.chip(WORDS[row["verdict"]], TONES[row["verdict"]]),
-            escape(row["method"]),
-            "\u2013" if row["score"] is None else f"{row['score']:.3f}",
-            f"{row['threshold']:g}" if row["threshold"] else "\u2013",
+            ui.chip(_word(row), TONES[row["verdict"]]),
+            _score(row),
             "\u2013" if row["corrected_p"] is None else f"{row['corrected_p']:.2g}",
-            f"{row['reference_rows']:,}",
-            f"{row['current_rows']:,}",
+            f"{row['reference_rows']:,.0f} \u2192 {row['current_rows']:,.0f}",
             _line(row),
             escape(_since(row)),
             escape(_why(row)),
         )
         for row in columns
     ]
-    head = ["Column", "Verdict", "Method", "Score", "Threshold", "p (Holm)", "Reference rows", "Current rows"]
-    head += ["Timeline", "Since", "Why"]
-    ui.table(head, rows, numeric=(3, 4, 5, 6, 7))
+    head = ["Column", "Verdict", "Score", "p", "Rows", "Timeline", "Since", "Why"]
+    ui.table(head, rows, numeric=(2, 3, 4), when=(5, 6))
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    if row["score"] is None:
+        return "\u2013"
+    return f'<span title="{escape(row["method"])}">{row["score"]:.3f} of {row["threshold"]:g}</span>'
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    """Distance per day or hour as a row of bars; a full bar is twice the threshold."""
+    """Distance per day or hour as a row of bars; a full bar is twice the threshold, or the longest distance where that is more."""
     series = (row.get("timeline") or {}).get("score") or []
-    return f'<span title="full bar: twice the threshold">{escape(sparkline(series[-60:], 2 * row["threshold"]))}</span>'
+    return f'<span title="full bar: twice the threshold, or the longest distance">{escape(sparkline(series[-30:], 2 * row["threshold"]))}</span>'
 
 
 def _since(row: Mapping[str, Any]) -> str:
@@ -178,8 +201,10 @@ def _since(row: Mapping[str, Any]) -> str:
 
 def _why(row: Mapping[str, Any]) -> str:
     """The reason without the score and threshold that have columns of their own."""
-    measured = f"{row['method']} {row['score']:.3f}, threshold {row['threshold']:g}" if row["score"] is not None else ""
-    return str(row["reason"]).removeprefix(measured).lstrip(";, ").removeprefix("but ")
+    if row["score"] is None:
+        return str(row["reason"])
+    measured = f"{row['method']} {row['score']:.3g} of {row['threshold']:g}"
+    return str(row["reason"]).removeprefix(measured).removesuffix(f"; {measured}").lstrip(";, ").removeprefix("but ")
 
 
 def _evidently(now: View, report: DriftReport) -> None:

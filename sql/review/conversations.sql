@@ -54,7 +54,7 @@ WITH touched AS MATERIALIZED (
   WHERE r.started_at >= $before AND r.started_at < $until
 ), begun AS (
   SELECT d.begun_at, row_number() OVER (ORDER BY d.begun_at) AS number FROM (SELECT DISTINCT unnest(CAST($starts AS TIMESTAMP[])) AS begun_at) AS d
-), staged AS (
+), staged AS MATERIALIZED (
   SELECT e.* EXCLUDE (user_id, eligible), hash(coalesce(e.user_id, e.conversation_id)) AS unit, e.user_id IS NOT NULL AS named, coalesce(e.eligible, TRUE) AS eligible,
          CASE WHEN e.started_at >= $since THEN 1 ELSE 0 END AS week, coalesce(b.number, 0) AS stratum
   FROM everything AS e ASOF LEFT JOIN begun AS b ON e.started_at >= b.begun_at

@@ -1,10 +1,18 @@
 -- review: what was judged of the requests of the two weeks and known at batch $last_batch, one row a metric and subject; weight: thousandths of 1/sampling rate
 -- Rules as in the view `judgements`: groundedness only where drawn at random, true intents and safety routes only from people, a person before the log.
 CREATE OR REPLACE TEMP TABLE review_judgements AS
-WITH answers AS (
-  SELECT i.interaction_id, i.conversation_id, i.ts, i.intent_pred, i.intent_true, c.week AS started_week, c.stratum, c.arm, c.unit
-  FROM interactions AS i JOIN review_conversations AS c ON c.conversation_id = i.conversation_id
-  WHERE i.ts >= $before AND i.ts < $until AND i.batch_id <= $last_batch AND c.eligible
+WITH looked_at AS MATERIALIZED (
+  SELECT DISTINCT e.interaction_id FROM evaluations AS e
+  WHERE e.batch_id <= $last_batch AND e.interaction_id IS NOT NULL AND e.name IN ('groundedness', 'intent_true', 'safety_route')
+), candidates AS (
+  SELECT i.interaction_id, i.conversation_id, i.ts, i.intent_pred, i.intent_true FROM interactions AS i
+  WHERE i.ts >= $before AND i.ts < $until AND i.batch_id <= $last_batch AND i.intent_true IS NOT NULL
+  UNION ALL
+  SELECT i.interaction_id, i.conversation_id, i.ts, i.intent_pred, i.intent_true FROM interactions AS i SEMI JOIN looked_at AS l ON l.interaction_id = i.interaction_id
+  WHERE i.ts >= $before AND i.ts < $until AND i.batch_id <= $last_batch AND i.intent_true IS NULL
+), answers AS MATERIALIZED (
+  SELECT a.*, c.stratum, c.arm, c.unit
+  FROM candidates AS a JOIN review_conversations AS c ON c.conversation_id = a.conversation_id WHERE c.eligible
 ), found AS (
   SELECT CASE e.name WHEN 'groundedness' THEN 'hallucination_rate' WHEN 'intent_true' THEN 'misclassification_rate' ELSE 'misrouting_rate' END AS metric,
          a.interaction_id AS subject, a.ts, a.stratum, a.arm, a.unit, e.ts AS judged_at, e.evaluation_id AS judgement_id, 0 AS priority,

@@ -48,7 +48,7 @@ def test_it_says_headline_measures_may_we_grow_changes_and_where_to_read_on() ->
         "Not yet: evidence is missing.",
         "*Success measures*",
         "▲ Customers rate the assistant 4.21, the menu 3.87: better by 0.34 points",
-        "▼ The assistant mistakes",
+        "▼ The assistant misunderstands",
         "? Unknown: escalation",
         "*What changed*",
         "Tokens per request of the assistant rose by 112 tokens",

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -110,7 +110,10 @@ def test_numeric_numbers_are_scipys_and_numpys(reference: list, current: list) -
     before, now = (np.array(side, dtype=float) for side in (reference, current))
     column = one(list(before), list(now))
     assert column.wasserstein == pytest.approx(stats.wasserstein_distance(before, now), rel=1e-9, abs=1e-9)
-    expected = stats.ks_2samp(before, now, method="exact")
+    try:
+        expected = stats.ks_2samp(before, now, method="exact")
+    except RuntimeWarning:  # SciPy's own sum rounds to more than 1: no oracle
+        reject()
     assert column.ks == pytest.approx(expected.statistic, abs=1e-12)
     assert column.p == pytest.approx(expected.pvalue, abs=1e-9)
     assert column.reference_sd == pytest.approx(float(before.std()), rel=1e-9, abs=1e-9)
@@ -204,7 +207,22 @@ def test_lost_values_are_broken_and_named_in_the_reason() -> None:
 def test_a_rarely_filled_column_is_not_accused_of_being_empty() -> None:
     rare = [1.0] * 3 + [None] * 1037
     assert one(rare, [None] * 326).verdict is Verdict.INCONCLUSIVE
-    assert one(rare, [None] * 9000).verdict is Verdict.ERROR
+    assert one(rare, [None] * 20_000).verdict is Verdict.ERROR
+
+
+def test_missing_values_that_are_luck_accuse_nobody() -> None:
+    """51 of 105 conversations rated, then 39: a rise of 11 points that is no rare luck."""
+    rated, fewer = [4.0, 5.0] * 8 + [4.0] + [None] * 18, [4.0, 5.0] * 6 + [4.0] + [None] * 22
+
+    def judged(reference: list, current: list) -> ColumnDrift:
+        return drift_of(pl.DataFrame({"a": reference}), pl.DataFrame({"a": current})).columns[0]
+
+    few = judged(rated * 3, fewer * 3)
+    assert (few.verdict, "can't tell that from chance" in few.reason) == (Verdict.INCONCLUSIVE, True)
+    many = judged(rated * 40, fewer * 40)
+    assert (many.verdict, many.problem) == (Verdict.FAIL, Problem.MORE_MISSING)
+    short = one(TIMES[:20], [*TIMES[:15], *[None] * 5])
+    assert short.verdict is Verdict.NO_DATA
 
 
 def test_several_tables_are_corrected_together() -> None:

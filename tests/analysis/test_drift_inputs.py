@@ -126,7 +126,7 @@ def test_the_report_writes_truth_values_one_way() -> None:
 def test_a_column_that_evidently_fails_on_is_left_out_and_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def draws(reference: pl.DataFrame, _current: pl.DataFrame) -> tuple[str, dict]:
+    def draws(reference: pl.DataFrame, _current: pl.DataFrame, _settings: object) -> tuple[str, dict]:
         if "bad" in reference.columns:
             raise ValueError("no such thing")
         return "<html><head></head><body></body></html>", {name: {"score": 0.0} for name in reference.columns}

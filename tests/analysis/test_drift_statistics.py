@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from scipy.spatial import distance
 from statsmodels.stats.multitest import multipletests
 
 from controlplane.analysis.drift_statistics import (
     chi_square_p_value,
+    fewer_values_p,
     holm,
     jensen_shannon,
     ks_p_value,
@@ -56,6 +57,16 @@ def test_ks_p_far_out_is_small_and_falls() -> None:
     assert ks_p_value(0.0, 5e5, 5e5)[0] == 1.0
 
 
+@pytest.mark.parametrize(("n", "exponent", "too_large"), [(2_000, 9, 1.03), (2_000, 100, 21), (100_000, 100, 1.07)])
+def test_ks_p_far_out_is_an_upper_estimate_as_its_docstring_says(n: int, exponent: int, too_large: float) -> None:
+    d = np.sqrt(exponent * np.log(10) / 2 / n)
+    exact = 2 * special.smirnov(n, d)  # both sides: they do not meet so far out
+    found = ks_p_value(d, 2 * n, 2 * n, exact=False)[0]
+    assert exact * (1 - 1e-3) <= found <= exact * too_large
+    assert np.log(found) == pytest.approx(np.log(exact), rel=0.05)
+
+
+@settings(max_examples=12, deadline=None)  # statsmodels collects garbage at every call: .1 s
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_holm_is_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1] if p_values else []
@@ -88,3 +99,19 @@ def test_sturges_is_numpys_rule(rows: int, low: float, width: float) -> None:
     assert sturges_bins(rows, low, high) == expected
     assert sturges_bins(2, low, high) == len(np.histogram_bin_edges(values, bins="sturges")) - 1
     assert sturges_bins(rows, low, low) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rel"),
+    [
+        ((3, 1040), (0, 326), 1e-9),
+        ((3, 1040), (0, 20_000), 1e-9),
+        ((17, 35), (13, 35), 0.02),
+        ((900, 1000), (850, 1000), 0.1),
+    ],
+)
+def test_the_chance_of_so_few_values_is_fishers(before: tuple[int, int], now: tuple[int, int], rel: float) -> None:
+    (k, n), (found, m) = before, now
+    expected = stats.hypergeom.cdf(found, n + m, k + found, m)
+    assert fewer_values_p(before, now) == pytest.approx(expected, rel=rel)
+    assert fewer_values_p((n, n), (m, m)) == fewer_values_p((k, n), (0, 0)) == 1.0

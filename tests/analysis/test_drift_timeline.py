@@ -165,6 +165,17 @@ def test_noise_has_no_onset_more_often_than_promised() -> None:
     assert stats.binomtest(told, 300, LEVEL, alternative="greater").pvalue > 0.01
 
 
+def test_days_that_resemble_the_day_before_are_no_onset() -> None:
+    """Autocorrelation .6: one in four such series would have a moment if its days were permuted one by one."""
+    rng, claimed = np.random.default_rng(4), 0
+    for _ in range(60):
+        noise = rng.normal(0, 0.02, 56)
+        for i in range(1, 56):
+            noise[i] += 0.6 * noise[i - 1]
+        claimed += onset(list(np.maximum(0.1 + noise, 0)), [60] * 56, 0.3).index is not None
+    assert claimed <= 8
+
+
 def test_drift_from_the_first_bucket_on_has_no_moment() -> None:
     rng = np.random.default_rng(1)
     found = onset(rng.normal(0.6, 0.03, 28).tolist(), [300] * 28, 0.1)

@@ -13,7 +13,6 @@ from statsmodels.stats.multitest import multipletests
 from controlplane.core.estimates import Sums, confidence_sequence, joined_difference, quantile_ranks
 from controlplane.core.estimates_compare import Group, anytime_p, compare, cuped_groups, plain_groups, ratio_groups
 from controlplane.core.estimates_mixed import shrunk
-from controlplane.core.estimates_ratio import PairSums, cuped, ratio_difference
 from controlplane.core.multiplicity import adjusted
 from tests.core.test_estimates_moments import moments
 
@@ -105,23 +104,44 @@ def test_what_cannot_be_compared():
         compare(group([1, 2]), group([1, 3]), 0.0)
 
 
-def test_groups_of_ratios_and_cuped_agree_with_the_estimates_of_pairs():
+def test_a_ratio_is_the_mean_of_its_linearised_values():
     rng = np.random.default_rng(9)
     x = rng.gamma(3, 1, (2, 500))
     y = 2 * x + rng.normal(0, 1, (2, 500)) + [[0.0], [0.3]]
-    sums = [PairSums(500, *(float(v.sum()) for v in (b, a, b * b, a * a, a * b))) for a, b in zip(x, y, strict=True)]
-    arms = [arm(b, a, (3.0, 1.0)) for a, b in zip(x, y, strict=True)]
-    found = compare(ratio_groups(arms[1]), ratio_groups(arms[0]), 0.05)
-    theirs = ratio_difference(sums[1], sums[0], 0.05)
-    assert (found.anytime.low, found.anytime.high) == pytest.approx((theirs.low, theirs.high))
-    treated, control, past = cuped_groups(arms[1], arms[0])
-    ours = compare(treated, control, 0.05)
-    within = cuped(sums[1], sums[0], 0.05)
-    assert ours.fixed.estimate == pytest.approx(within.interval.estimate, abs=0.02)
-    assert past.slope == pytest.approx(np.polyfit(x.ravel(), y.ravel(), 1)[0], rel=1e-10)
-    assert past.intercept == pytest.approx(np.polyfit(x.ravel(), y.ravel(), 1)[1], rel=1e-8)
+    found = compare(*(ratio_groups(arm(y[i], x[i], (3.0, 1.0))) for i in (1, 0)), 0.05)
+    linear = [(y[i] - y[i].sum() / x[i].sum() * x[i]) / x[i].mean() + y[i].sum() / x[i].sum() for i in (0, 1)]
+    theirs = stats.ttest_ind(linear[1], linear[0], equal_var=False)
+    ends = theirs.confidence_interval(0.95)
+    assert found.p == pytest.approx(theirs.pvalue, rel=1e-9)
+    assert (found.fixed.low, found.fixed.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
+
+
+def test_cuped_takes_the_past_out_without_bias():
+    rng, estimates, covered, runs = np.random.default_rng(4), [], 0, 300
+    for _ in range(runs):
+        before = rng.gamma(2, 10, (2, 60))
+        after = 0.5 * before + rng.normal(0, 5, (2, 60)) + np.array([[0.0], [1.0]])
+        treated, control, past = cuped_groups(arm(after[1], before[1]), arm(after[0], before[0]))
+        found = compare(treated, control, 0.1).fixed
+        estimates.append(found.estimate)
+        covered += found.low <= 1.0 <= found.high
+    assert np.mean(estimates) == pytest.approx(1.0, abs=4 * np.std(estimates) / np.sqrt(runs))
+    assert stats.binom.isf(0.9999, runs, 0.9) <= covered <= stats.binom.isf(1e-4, runs, 0.9)
+    assert past.slope == pytest.approx(np.polyfit(before.ravel(), after.ravel(), 1)[0], rel=1e-8)
+    assert past.intercept == pytest.approx(np.polyfit(before.ravel(), after.ravel(), 1)[1], rel=1e-7)
     flat = cuped_groups(arm([1, 2, 4]), arm([2, 3, 5]))
     assert (flat[2].slope, flat[2].intercept) == (0.0, 0.0)
+
+
+def test_an_arm_that_does_not_vary_is_not_taken_as_exactly_known():
+    """Purchases of one in ten units: with eight units all are often 0, and an error of 0 there would make half of healthy comparisons a find."""
+    often = group([0.0] * 900 + [1.0, 3.0] * 50)
+    few, many = {"": Group(8, 0.0, 0.0)}, {"": Group(400, 0.0, 0.0)}
+    assert compare(few, often, 0.05) is None
+    assert compare(often, few, 0.05) is None
+    found = compare(many, often, 0.05)
+    assert found.p < 1e-9
+    assert found.fixed.estimate == pytest.approx(-0.2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -141,10 +161,10 @@ def test_shrinkage_is_the_random_effects_model_of_statsmodels(rows):
     )
 
 
-def test_shrunk_estimates_are_nearer_to_the_truth_than_raw_ones():
+def test_shrunk_estimates_are_nearer_to_the_truth_and_their_intervals_hold_it():
     rng = np.random.default_rng(11)
     raw = pulled = 0.0
-    accused = 0
+    accused = covered = 0
     for _ in range(200):
         errors = rng.uniform(0.3, 1.5, 12)
         true = rng.normal(1.0, 0.4, 12)
@@ -152,10 +172,17 @@ def test_shrunk_estimates_are_nearer_to_the_truth_than_raw_ones():
         found = shrunk(seen.tolist(), errors.tolist())
         raw += float(np.sum((seen - true) ** 2))
         pulled += float(np.sum((np.array(found.estimates) - true) ** 2))
+        covered += int((np.abs(np.array(found.estimates) - true) <= 1.96 * np.array(found.errors)).sum())
         alike = shrunk((1 + rng.normal(0, errors)).tolist(), errors.tolist())
         accused += bool((adjusted(alike.differs, "holm") <= 0.05).any())
     assert pulled < 0.5 * raw
+    assert covered / (200 * 12) >= 0.94
     assert accused <= stats.binom.isf(1e-4, 200, 0.05)
+    assert shrunk([1.0, 4.0, 2.0], [1.0, 1.0, 1.0]).estimates == (
+        1.0,
+        4.0,
+        2.0,
+    )  # three are too few to learn a spread from
     assert shrunk([1.0], [1.0]) is None
     with pytest.raises(ValueError, match="above 0"):
         shrunk([1.0, 2.0], [1.0, 0.0])

@@ -2,13 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from statsmodels.stats.power import NormalIndPower
 
 from controlplane.core.estimates_power import (
-    planned_error,
-    power,
     smallest_difference,
     smallest_harm_found,
     units_needed,
@@ -17,16 +13,6 @@ from controlplane.core.evidence import StreamSpec, WeightPlan
 from controlplane.core.evidence.detector import Streams, advance
 
 ORACLE = NormalIndPower()
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(10, 10_000), st.floats(0.01, 1.0), st.sampled_from([0.01, 0.05, 0.2]))
-def test_power_equals_statsmodels(n, difference, alpha):
-    error = np.sqrt(2 / n)  # two arms of n units with variance 1
-    assert power(difference, error, alpha) == pytest.approx(
-        ORACLE.power(difference, n, alpha, alternative="two-sided"), abs=1e-9
-    )
-    assert power(-difference, error, alpha) == power(difference, error, alpha)
 
 
 @pytest.mark.parametrize("chance", [0.8, 0.9])
@@ -38,20 +24,17 @@ def test_the_smallest_difference_and_the_units_it_takes(chance):
         ORACLE.solve_power(0.1, None, 0.05, chance), rel=1e-4
     )
     assert units_needed(error, n, found, 0.05, chance) == pytest.approx(n)
-    assert planned_error(error, n, 4 * n) == pytest.approx(error / 2)
 
 
 def test_nonsense_is_refused():
     with pytest.raises(ValueError, match="error is 0"):
-        power(0.1, 0.0)
+        smallest_difference(0.0)
     with pytest.raises(ValueError, match="alpha is 2"):
         smallest_difference(0.1, 2.0)
     with pytest.raises(ValueError, match=r"chance is 0\.01"):
         smallest_difference(0.1, 0.05, 0.01)
     with pytest.raises(ValueError, match="difference of 0"):
         units_needed(0.1, 10, 0.0)
-    with pytest.raises(ValueError, match="must be above 0"):
-        planned_error(0.1, 0, 10)
     with pytest.raises(ValueError, match="choose one of two_sample"):
         smallest_harm_found("sample_ratio", {}, 0.1, 0.01)
     with pytest.raises(ValueError, match="between 0 and 1"):

@@ -54,6 +54,20 @@ def test_a_ramp_is_tested_against_the_share_of_each_stage():
     assert split_over_stages([(50, 0, 1.0), (0, 0, 0.5)]) is None
 
 
+def test_a_canary_with_few_units_is_tested_exactly():
+    """Of 100 units at 1 % five treated are no news (2 in 1000 experiments have as many): the normal distribution would call the split broken."""
+    for treated in (0, 1, 5):
+        exact = 2 * min(stats.binom.cdf(treated, 100, 0.01), stats.binom.sf(treated - 1, 100, 0.01))
+        assert split_over_stages([(treated, 100 - treated, 0.01)]).p == pytest.approx(min(exact, 1.0))
+    assert split_over_stages([(5, 95, 0.01)]).p > 0.001
+    several = split_over_stages(
+        [(2, 98, 0.01), (4, 96, 0.02)]
+    ).p  # two stages: the chances of all pairs of counts added up
+    one, two = (stats.binom.pmf(np.arange(31), 100, share) for share in (0.01, 0.02))
+    above = sum(one[i] * two[j] for i in range(31) for j in range(31) if i + j >= 6)
+    assert several == pytest.approx(2 * above)
+
+
 def test_nonsense_is_refused():
     assert split((0, 0), (1, 1)) is None
     for counts, shares in (((1, 2), (1,)), ((1,), (1,)), ((1, -2), (1, 1))):

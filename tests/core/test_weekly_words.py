@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from controlplane.core.weekly import Movement
 from controlplane.core.weekly_changes import changes_of
+from controlplane.core.weekly_success import success_line
 from controlplane.core.weekly_words import answer, words
 from tests.core.weekly_documents import document, documents, estimate, weekly
 
@@ -182,8 +183,8 @@ def test_the_five_measures_read_well() -> None:
     assert lines == [
         "Customers rate the assistant 4.21, the menu 3.87: better by 0.34 points (95 % interval of the difference +0.21 to +0.47 points; "
         "1,204 and 980 ratings; 99 % of the labels are final).",
-        "The assistant mistakes what is asked in 12.0 % of requests, the menu in 8.0 %: worse by 4.0 percentage points (95 % interval of the "
-        "difference +1.1 to +6.9 percentage points; 600 and 500 requests with a known intent).",
+        "The assistant misunderstands 12.0 % of requests; with the menu 8.0 % end in the wrong category: worse by 4.0 percentage points "
+        "(95 % interval of the difference +1.1 to +6.9 percentage points; 600 and 500 customers with a request of known intent).",
         "Unknown: escalation; too young to tell; only 38 % of the labels are final. So far: 8.1 % of the assistant's conversations go to a person, "
         "10.1 % of the menu's; the difference is −2.0 percentage points (95 % interval of the difference −5.0 to +1.0 percentage points; "
         "4,000 and 3,900 conversations).",
@@ -380,3 +381,42 @@ def test_a_correction_names_what_it_corrects() -> None:
 def test_the_review_by_hand_is_a_weekly() -> None:
     assert weekly().to_dict()["success"][0]["assistant"]["n"] == 1204
     assert estimate(None).value is None
+
+
+@pytest.mark.parametrize(
+    ("maturity", "said"),
+    [
+        (0.0, "; no label is final."),
+        (0.002, "; less than 1 % of the labels are final."),
+        (0.38, "; only 38 % of the labels are final."),
+    ],
+)
+def test_how_few_labels_are_final(maturity: float, said: str) -> None:
+    nothing = {"value": None, "low": None, "high": None, "n": 0, "maturity": maturity}
+    item = document()["success"][2] | {
+        "movement": "unknown",
+        "assistant": nothing,
+        "menu": nothing,
+        "difference": nothing,
+    }
+    assert said in success_line(item, 0.95)["sentence"]
+
+
+def test_an_onset_within_a_day_is_told_to_the_minute() -> None:
+    windows = {
+        "reference": {"label": "before", "since": "2026-11-10T08:00:00Z", "until": "2026-11-10T10:00:00Z"},
+        "current": {"label": "after", "since": "2026-11-10T10:00:00Z", "until": "2026-11-10T10:30:00Z"},
+    }
+    column = {
+        "verdict": "FAIL",
+        "drifted": True,
+        "current_mean": 90.0,
+        "reference_mean": 60.0,
+        "onset": "2026-11-10T10:10:00Z",
+    }
+    found = words(document(drift={"windows": windows, "columns": {"latency_ms": column}}))
+    (said,) = (item["sentence"] for item in found["changes"] if item["kind"] == "drift")
+    assert said == (
+        "Latency per request rose by 50 % against the time before (10 November 2026, 08:00 to 10:00 UTC): 90 ms instead of 60 ms; "
+        "it began about 2026-11-10 10:10 UTC."
+    )

@@ -175,6 +175,7 @@ def test_drift_names_what_moved_and_what_broke(open_page, healthy_home: Path) ->
     assert "Has the traffic changed? Yes, in 2 of 5 columns." in shown
     assert "broken: workflow" in shown
     assert "crypto_wallet" in shown
+    assert "Jensen-Shannon 0.131" not in shown  # the score has a column of its own
     frame = app.get("iframe")[0].proto.srcdoc
     assert 'sandbox="allow-scripts"' in frame
     assert "allow-same-origin" not in frame

@@ -16,11 +16,13 @@ import pytest
 
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.policy import parse
+from controlplane.core.weekly import Estimate
 from controlplane.settings import SettingsError
 from controlplane.store.queries import load
 from controlplane.store.warehouse import Warehouse
 from jobs.compose import open_state, workspace_settings
 from jobs.csat import EVENT, KIND, maturity_of, week_bounds
+from jobs.weekly_sections import csat as csat_section
 from tests.jobs.command_line import OPEN_POLICY, Cli
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
@@ -335,3 +337,19 @@ def test_a_folder_is_no_file_and_all_silent_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "ümlaut.csv").write_text("arm,stars\nmenü,\nbot,\nbot,NaN\n", encoding="utf-8")
     said = Cli(tmp_path)("csat", tmp_path / "ümlaut.csv", *GIVEN, "--control", "menü", code=1)
     assert said.out.startswith("UNKNOWN: unknown, nobody rated bot")
+
+
+@pytest.mark.parametrize(("value", "low", "high", "verdict"), [(-0.4, -0.5, -0.3, "unknown"), (0.3, 0.2, 0.4, None)])
+def test_no_verdict_of_the_weekly_review_stands_on_totals_that_mislead(
+    value: float, low: float, high: float, verdict: str | None
+) -> None:
+    rows = [
+        {"arm": arm, "conversations": 900, "mature": 900, **{f"n{i}": n for i, n in enumerate(counts, 1)}}
+        for arm, counts in (("assistant", (5, 5, 20, 100, 200)), ("baseline", (30, 40, 60, 100, 100)))
+    ]
+    within = Estimate(value=value, low=low, high=high, n=660)
+    found = csat_section(rows, parse(OPEN_POLICY), within)
+    assert found["difference"]["mean"]["low"] > 0  # the totals are better
+    assert found["within_stages"]["value"] == value
+    assert (found["verdict"] == "unknown") is (verdict == "unknown")
+    assert ("within stages it is worse" in found["reason"]) is (verdict == "unknown")

@@ -38,6 +38,13 @@ def test_the_answer_and_its_file(cli: Cli, files: SimpleNamespace) -> None:
     assert [path.name for path in files.out.iterdir()] == ["summary.json"]
 
 
+def test_thresholds_are_options_and_told(cli: Cli, files: SimpleNamespace) -> None:
+    value = cli.json(*files.words, "--numeric", "5", "--alpha", "0.01")
+    assert (value["drifted"], value["columns"]["x"]["threshold"], value["columns"]["k"]["threshold"]) == ([], 5, 0.1)
+    assert (value["settings"]["numeric"], value["settings"]["alpha"]) == (5, 0.01)
+    assert "--numeric: for files" in cli.refused("drift", "run", "--numeric", "5", code=2)
+
+
 def test_the_table_puts_the_worst_first(cli: Cli, files: SimpleNamespace) -> None:
     text = cli(*files.words).out
     lines = text.splitlines()
@@ -76,6 +83,9 @@ def test_a_report_that_fails_leaves_the_numbers(
         (("--weight", "nope"), 'no column "nope"'),
         (("--reference", "nowhere.csv"), "nowhere.csv does not exist"),
         (("--reference", "."), "is a folder"),
+        (("--out", __file__), "is a file; name a folder"),
+        (("--alpha", "1"), "--alpha 1: it has to be above 0 and below 1"),
+        (("--numeric", "nan"), "--numeric nan: it has to be above 0"),
     ],
 )
 def test_what_cannot_be_done_is_bad_input(

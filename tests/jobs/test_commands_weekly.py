@@ -12,11 +12,11 @@ import pytest
 
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.settings import shipped_policy
-from jobs import notify, up, weekly_tell
+from jobs import notify, up, weekly_sign, weekly_tell
 from jobs.deps import Deps
 from jobs.scheduler import Job, run_once, slot_of
 from tests.jobs.command_line import Cli, last_line
-from tests.jobs.weekly_world import MONDAY, WEEK, Desk
+from tests.jobs.weekly_world import MONDAY, WEEK, Desk, ingest
 
 REVIEW = "2026-W03-v1"
 OWNERS = '[programme]\nowners = ["mira", "jon"]\n'
@@ -70,7 +70,9 @@ def test_a_pinned_review_is_filed_and_vouched_for(cli: Cli, pinned: dict) -> Non
     assert (row["actor"], row["subject"]) == ("ana", REVIEW)
     assert pinned["document_hash"] in json.dumps(row)
     assert document["figures"][0]["assistant"]["n"] > 30
-    assert cli.json("review", "weekly", "--week", "2026-W03")["document"] == document  # asked again it is given back
+    again = cli.json("review", "weekly", "--week", "2026-W03", "--post")
+    assert (again["document"], again["posted"]) == (document, True)  # asked again it is given back
+    assert "--no-pin" in cli.refused("review", "weekly", "--post", "--no-pin", code=2)
     page = Path(pinned["path"]).read_text(encoding="utf-8")
     assert pinned["document_hash"] in page
 
@@ -97,6 +99,8 @@ def test_who_the_policy_names_signs_with_name_and_time(cli: Cli, pinned: dict) -
     assert [(one["actor"], one["verdict"]) for one in shown["signatures"]] == [("mira", "agree"), ("jon", "object")]
     page = (cli.home / "reports" / "review" / f"{REVIEW}.html").read_text(encoding="utf-8")
     assert "CSAT is too young" in page
+    cli("review", "weekly", "--week", "2026-W03")  # pinned already: the page keeps its signatures
+    assert (cli.home / "reports" / "review" / f"{REVIEW}.html").read_text(encoding="utf-8") == page
     assert "signed by mira (agrees)" in cli("review", "show").out
     assert cli.json("review", "pinned")["reviews"][0]["signatures"] == shown["signatures"]
     assert cli.json("audit", "verify")["ok"] is True
@@ -132,7 +136,7 @@ def test_a_correction_is_a_new_version_that_says_what_changed(cli: Cli, pinned: 
     assert "a late file of the call centre" in page
     with closing(sqlite3.connect(cli.home / "state.sqlite")) as state:
         told = state.execute("SELECT outbox_id, kind FROM outbox").fetchall()
-    assert told == [("review:2026-W03-v2", "review")]
+    assert told == [("review:2026-W03-v1", "review"), ("review:2026-W03-v2", "review")]
 
 
 def test_a_document_that_was_changed_is_found(cli: Cli, pinned: dict) -> None:
@@ -150,6 +154,22 @@ def test_a_document_that_was_changed_is_found(cli: Cli, pinned: dict) -> None:
         state.execute("UPDATE artefacts SET summary = ? WHERE artefact_id = ?", [text, REVIEW])
         state.commit()
     assert cli.json("review", "show", REVIEW)["vouched"] is True
+    filed = cli.home / "reports" / "review" / f"{REVIEW}.json"
+    was = filed.read_bytes()
+    filed.write_bytes(b"{}")
+    assert "is not what is recorded" in cli("review", "verify", REVIEW, code=1).out
+    filed.write_bytes(was)
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"{", "cannot be read"), (None, "is not there"), (b'{"a":1}', "")])
+def test_the_filed_document_is_looked_at(tmp_path: Path, content: bytes | None, said: str) -> None:
+    document = {"review_id": REVIEW, "week": "2026-W03"}
+    kept = weekly_sign.Kept(document, sha256_text('{"a":1}'), True, (), "", ())
+    (tmp_path / "review").mkdir()
+    if content is not None:
+        (tmp_path / "review" / f"{REVIEW}.json").write_bytes(content)
+    found = weekly_sign.astray(tmp_path, kept)
+    assert [said in line for line in found] == ([True] if said else [])
 
 
 def test_wrong_use_is_told(cli: Cli, pinned: dict, tmp_path: Path) -> None:
@@ -179,6 +199,8 @@ def test_the_last_week_that_has_ended(now: datetime, since: datetime) -> None:
 
 def test_mondays_pin_last_week_and_tell_once_over_all_processes(deps: Deps, tmp_path: Path) -> None:
     due = MONDAY + WEEK + timedelta(hours=5)
+    assert weekly_tell.monday(deps, due, due).startswith("no review of 2026-W03: no release is served")
+    ingest(deps.warehouse, tmp_path, Desk().conversation(MONDAY, "u1", "baseline"), MONDAY)
     job = Job("review", lambda now: weekly_tell.monday(deps, now, due), cron=up.MONDAYS)
     late = due + timedelta(hours=7)  # no process ran at five
     assert slot_of(job, late) == "2026-01-19T05:00"

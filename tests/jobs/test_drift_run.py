@@ -198,12 +198,12 @@ def test_labels_that_are_not_mature_are_counted_as_such(world: Deps) -> None:
 def test_two_arms_and_two_releases(world: Deps, tmp_path: Path) -> None:
     deps = ready(tmp_path / "home")
     facts = DriftWorld(deps.warehouse)
-    facts.days(NOW - 10 * DAY, 10, Day(release="v1"))
-    facts.days(NOW, 10, Day(release="v2", tokens=600.0))
-    facts.days(NOW, 10, Day(release="v2", arm="baseline", lost=("intent_pred",)))
+    facts.days(NOW - 11 * DAY, 11, Day(release="v1"))
+    facts.days(NOW, 11, Day(release="v2", tokens=600.0))
+    facts.days(NOW, 11, Day(rows=20, release="v2", arm="baseline", lost=("intent_pred",)))
     releases = drift_work.run_windows(deps, NOW, release="v2", against="v1", arm="assistant", report=False)
     assert releases["drifted"] == ["tokens_in"]
-    assert releases["columns"]["tokens_in"]["onset"] == (NOW - 10 * DAY).strftime("%Y-%m-%dT00:00:00Z")
+    assert releases["columns"]["tokens_in"]["onset"] == (NOW - 11 * DAY).strftime("%Y-%m-%dT00:00:00Z")
     arms = drift_work.run_windows(deps, NOW, arm="baseline", against_arm="assistant", release="v2", report=False)
     assert arms["broken"] == ["intent_pred", "out_of_scope"]
     assert "tokens_in" in arms["drifted"]

@@ -22,6 +22,7 @@ from controlplane import settings as settings_module
 from controlplane.core.audit import GENESIS, canonical, sha256_text
 from controlplane.core.overrides import Override
 from controlplane.core.policy import parse
+from controlplane.settings import SettingsError
 from controlplane.store import state_tables as t
 from controlplane.store.state import StateWriter
 from controlplane.store.state_evaluation import CriteriaRow, DatasetVersion, ReviewLabel, criteria_identity
@@ -32,6 +33,8 @@ from jobs.deps import Deps
 from jobs.evidence_pack_governance import retention
 from jobs.evidence_pack_records import ARTEFACTS, LEFT_OUT, RECORDS, without_customers
 from jobs.evidence_pack_replay import replay_pack
+from jobs.evidence_pack_vouch import Log, Vouching
+from jobs.refused import Refused
 from tests.jobs.command_line import Cli
 from tests.jobs.conftest import START
 from tests.jobs.test_closing import POLICY
@@ -260,7 +263,7 @@ def test_retention_says_kept_young_lost_or_unknown() -> None:
 # what is wrong with it
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_edit_of_any_file_is_found(
     pack: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -419,6 +422,80 @@ def test_a_row_without_its_columns_is_a_problem_and_no_crash(copy: Path) -> None
     edit(copy, "incidents", lambda rows: rows[0].pop("incident_id"))
     reforge(copy)
     assert any("cannot be read as a row" in one or "has not the columns" in one for one in problems(copy))
+
+
+def test_a_name_given_twice_shows_nobody_another_value_than_the_one_that_is_hashed(copy: Path) -> None:
+    path = copy / "records" / "audit.jsonl"
+    path.write_text(path.read_text().replace('{"actor":', '{"actor":"mallory","actor":', 1))
+    reforge(copy)
+    assert any("records/audit.jsonl row 1 (line): cannot be read" in one for one in problems(copy))
+
+
+def test_a_drift_analysis_put_in_after_the_log_began_to_vouch_for_them_is_found() -> None:
+    row = {"kind": "drift", "artefact_id": "put-in", "created_at": "2026-01-05T12:00:00.000000Z", "summary": {}}
+    for at, found in (("2026-01-05T11:00:00.000000Z", 1), ("2026-01-05T13:00:00.000000Z", 0)):
+        said = {("drift_recorded", "another"): [{"summary_hash": "a", "_actor": "ada", "_at": at}]}
+        vouching = Vouching(Log(said=said), "2026-01-05T00:00:00.000000Z", "2026-01-06T00:00:00.000000Z")
+        vouching.see("artefacts_drift", "file", "key", row)
+        assert (len(vouching.problems), len(vouching.unvouched)) == (found, 1 - found)
+
+
+@pytest.mark.parametrize("place", ["records/audit.jsonl", "manifest.json"])
+@pytest.mark.parametrize("how", ["bytes", "encrypted", "method"])
+def test_a_zip_that_cannot_be_unpacked_is_a_message_and_no_crash(
+    pack: Path, tmp_path: Path, place: str, how: str
+) -> None:
+    path = tmp_path / "p.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one in pack.rglob("*"):
+            if one.is_file() and one.relative_to(pack).as_posix() != place:
+                archive.write(one, one.relative_to(pack).as_posix())
+        archive.write(pack / place, place)
+        start = archive.getinfo(place).header_offset
+    content = bytearray(path.read_bytes())
+    last = content.rfind(b"PK\x01\x02")
+    at, value = {
+        "bytes": (start + 100, content[start + 100] ^ 255),
+        "encrypted": (last + 8, 1),
+        "method": (last + 10, 99),
+    }[how]
+    content[at] = value
+    path.write_bytes(content)
+    if place == "manifest.json":
+        with pytest.raises(Refused, match=r"manifest\.json cannot be read"):
+            problems(path)
+    else:
+        assert any(one.startswith(place) for one in problems(path))
+
+
+def test_links_deep_rows_and_false_lines_of_a_pack_are_told(copy: Path) -> None:
+    (copy / "records" / "criteria.jsonl").write_text("[" * 100_000 + "\n")
+    (copy / "files" / "link").symlink_to("/etc/hostname")
+    reforge(copy)
+    found = problems(copy)
+    assert any(one.startswith("files/link: is a link") for one in found)
+    assert any("records/criteria.jsonl row 1 (line): cannot be read" in one for one in found)
+    assert evidence_pack_verify.printable("a\nverified \x1b[2J") == "a\\nverified \\x1b[2J"
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for broken in ({"period": {}}, {"chains": {}}, {"files": {"x": 1}}):
+        (copy / "manifest.json").write_text(canonical(manifest | broken) + "\n")
+        with pytest.raises(Refused):
+            problems(copy)
+
+
+def test_a_period_is_in_days_or_exact_times() -> None:
+    assert evidence_pack.period("2026-01-01", "2026-01-31T12:00+02:00")[1].isoformat() == "2026-01-31T10:00:00+00:00"
+    assert evidence_pack.period("2026-01-01", "2026-01-31")[1].isoformat() == "2026-02-01T00:00:00+00:00"
+    for until in ("2026-01-31t12:00", "2026-W05", "9999-12-31"):
+        with pytest.raises(SettingsError):
+            evidence_pack.period("2026-01-01", until)
+
+
+def test_a_period_that_is_not_over_shows_no_retention_of_its_rest(home: Path, tmp_path: Path) -> None:
+    Cli(home).json("audit", "export", "--from", "2026-01-05", "--to", "2030-12-31", "--out", tmp_path / "p")
+    row = json.loads((tmp_path / "p" / "governance.json").read_text())["table"][0]
+    assert row["retention"]["as_of"].startswith("2026-01-")
+    assert {row["retention"][name]["verdict"] for name in ("facts", "audit_log")} == {"young"}
 
 
 def test_a_changed_count_is_found_by_the_replay(copy: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -261,3 +262,53 @@ def test_a_cron_job_that_was_missed_is_caught_up_once_at_the_next_start(state: S
     assert work.ran == ([now] if worth else [])
     assert asked == 2 * [last_due("0 3 1 * *", now)]
     assert [result for _, _, result in stored(state)] == (['{"result":"run 1"}'] if worth else [])
+
+
+def test_what_was_missed_is_caught_up_in_the_order_in_which_it_was_due(state: StateWriter) -> None:
+    """The review of a week reads its topics and its drift; one of them that fails holds up nobody."""
+    order: list[str] = []
+    enough = threading.Event()
+
+    def slow(_: datetime) -> None:
+        time.sleep(0.2)
+        order.append("drift")
+
+    def failing(_: datetime) -> None:
+        order.append("topics")
+        raise OSError("the disk is full")
+
+    def review(_: datetime) -> None:
+        order.append("review")
+        enough.set()
+
+    jobs = [
+        Job("review", review, cron="0 5 * * mon"),
+        Job("topics", failing, cron="0 4 * * mon"),
+        Job("drift", slow, cron="0 3 1 * *"),
+    ]
+    monday = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # the day after the first of the month
+    scheduler = schedule(jobs, state, "me", lambda: monday, never)
+    scheduler.start()
+    assert enough.wait(10)
+    scheduler.shutdown(wait=True)
+    assert order == ["drift", "topics", "review"]
+
+
+def test_who_waits_for_another_is_let_go_at_the_end(state: StateWriter) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def long(_: datetime) -> None:
+        begun.set()
+        go.wait(10)
+
+    waiting = Work()
+    jobs = [Job("drift", long, cron="0 3 1 * *"), Job("review", waiting, cron="0 5 * * mon")]
+    scheduler = schedule(jobs, state, "me", lambda: datetime(2026, 3, 2, 9, 0, tzinfo=UTC), never)
+    scheduler.start()
+    assert begun.wait(10)
+    ending = threading.Thread(target=scheduler.shutdown)
+    ending.start()
+    time.sleep(1.2)
+    go.set()
+    ending.join(10)
+    assert waiting.ran == []

@@ -229,7 +229,10 @@ def much_happens(world: World) -> None:
     deps.state.add_override(
         Override("o1", world.rollout_id, "csat_drop", "ana", "known", now, now + timedelta(hours=4)), other.hash
     )
-    deps.state.record_artefact("drift-later", "drift", "reports/x", {"drifted": ["latency_ms"], "columns": {}}, now)
+    before = PINNED - timedelta(hours=1)  # a clock that goes wrong: recorded after the pin, dated before it
+    deps.state.record_artefact("drift-later", "drift", "reports/x", {"drifted": ["latency_ms"], "columns": {}}, before)
+    deps.state.record_artefact("topics-later", "topics", "reports/y", {"topics": []}, before)
+    deps.state.commit(Commit(audit=[AuditEntry("ana", "drift_recorded", "drift-later", "", {})]), before)
     rollout = deps.state.rollout()
     assert rollout is not None
     deps.state.approve(rollout, "cleo", "late approval", now)
@@ -411,6 +414,7 @@ def test_a_correction_is_a_new_version(world: World) -> None:
     second = world.pin(LATER, corrects=first.review_id, reason="ratings came late")
     assert (second.review_id, second.version, second.corrects) == ("2026-W03-v2", 2, first.review_id)
     assert second.correction_reason == "ratings came late"
+    assert "Corrected by 2026-W03-v2" in (world.deps.reports / "review" / f"{first.review_id}.html").read_text()
     assert world.pin(LATER, corrects=first.review_id, reason="ratings came late") == second  # said twice, done once
     assert world.pin(LATER) == second
     for one in (first, second):
@@ -427,6 +431,43 @@ def test_corrections_are_refused_without_reason_or_of_something_else(world: Worl
         world.pin(corrects="2026-W03-v7", reason="why")
     with pytest.raises(Refused, match="there are 2026-W03-v1"):
         weekly.rebuild(world.deps, "2026-W99-v1")
+
+
+def test_what_was_recorded_and_not_vouched_for_yet_is_not_part_of_the_review(world: World) -> None:
+    """A job writes its artefact, then its audit row: a pin between the two sees neither, then and later."""
+    state = world.deps.state
+    state.record_artefact("drift-1", "drift", "reports/x", {"drifted": [], "columns": {}}, PINNED)
+    found = world.pin()
+    assert found.drift == {}
+    state.commit(Commit(audit=[AuditEntry("ana", "drift_recorded", "drift-1", "", {})]), PINNED)
+    assert differing(world, found.review_id) == []
+    assert weekly.build(world.deps, LATER, MONDAY, MONDAY + WEEK).drift["id"] == "drift-1"
+
+
+def test_a_week_pinned_while_it_lasted_is_corrected_when_it_has_ended(world: World) -> None:
+    first = world.pin()
+    ended = MONDAY + WEEK + timedelta(hours=5)
+    early = weekly.pin_whole(world.deps, PINNED + timedelta(hours=1), MONDAY, MONDAY + WEEK, actor="ana")
+    assert early == first
+    whole = weekly.pin_whole(world.deps, ended, MONDAY, MONDAY + WEEK, actor="ana")
+    assert (whole.review_id, whole.correction_reason) == ("2026-W03-v2", weekly.ENDED)
+    assert whole.until == weekly.to_text(MONDAY + WEEK)
+    assert weekly.pin_whole(world.deps, LATER, MONDAY, MONDAY + WEEK, actor="ana") == whole
+
+
+def test_a_correction_that_was_begun_is_finished_before_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = world.pin()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.deps.state, "commit", _dies)
+        with pytest.raises(Killed):
+            world.pin(LATER, corrects=first.review_id, reason="ratings came late")
+    with pytest.raises(Refused, match=r"2026-W03-v2 was begun \(ratings came late\).*--week 2026-W03"):
+        world.pin(LATER, corrects=first.review_id, reason="another")
+    assert world.pin(LATER).review_id == "2026-W03-v2"
+
+
+def _dies(*_args: Any, **_named: Any) -> None:
+    raise Killed
 
 
 def test_windows_that_make_no_sense(world: World) -> None:

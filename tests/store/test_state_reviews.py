@@ -82,7 +82,7 @@ def test_what_is_written_is_read_again_by_a_reader(path: Path, state: StateWrite
     state.add_review_draw(DRAW, [item(1), item(2, rollout_id=None, release=None, intent_pred=None)], None)
     given = Assignment("q-1", 1, "rita", "ana", T0)
     state.add_review_assignments([given])
-    state.add_review_opinion("q-1", 1, SAID)
+    state.add_review_opinion("q-1", 1, SAID, {})
     state.add_review_adjudication("q-2", "third", replace(SAID, reviewer="nora"))
     state.record_review_returns({"q-1": 3}, T0)
     state.record_review_returns({"q-1": 3}, T0)
@@ -110,8 +110,10 @@ def test_a_reader_cannot_write() -> None:
 
 def test_a_later_label_counts_and_the_earlier_stays(path: Path, state: StateWriter) -> None:
     state.add_review_draw(DRAW, [item()], None)
-    state.add_review_opinion("q-1", 1, SAID)
-    state.add_review_opinion("q-1", 1, replace(SAID, label="correct"))
+    state.add_review_opinion("q-1", 1, SAID, {})
+    with pytest.raises(LostRace, match="meanwhile"):  # both thought that nobody had said anything
+        state.add_review_opinion("q-1", 1, replace(SAID, label="unsafe"), {})
+    state.add_review_opinion("q-1", 1, replace(SAID, label="correct"), {1: SAID})
     assert state.review_opinions()["q-1"][1].label == "correct"
     with closing(sqlite3.connect(path)) as raw:
         assert [row[0] for row in raw.execute("SELECT label FROM review_opinions ORDER BY seq")] == [
@@ -133,7 +135,7 @@ def test_races_lose(state: StateWriter) -> None:
     with pytest.raises(LostRace, match="decided already"):
         state.add_review_adjudication("q-1", "third", SAID)
     with pytest.raises(LostRace, match="decided already"):
-        state.add_review_opinion("q-1", 1, SAID)
+        state.add_review_opinion("q-1", 1, SAID, {})
     assert len(state.audit_rows()) == 4
 
 
