@@ -62,7 +62,7 @@ def review_queue(
     settings: dict[str, Any] = {"audit_share": audit_share, "double_share": double_share, "confidence": confidence}
     asked = {"per_day": per_day, "actor": actor, "lag_hours": lag_hours, "until": end and end.isoformat()}
     with stderr.status("looking at the answers"):
-        value = work.do(home, "review-draw", settings | asked, clock())
+        value = work.do(home, "review_draw", settings | asked, clock())
     show(value, as_json, draw_text(value))
 
 
@@ -83,7 +83,7 @@ def review_take(
     from jobs import work
     from jobs.review_answer import items_text
 
-    value = work.do(home, "review-take", {"reviewer": _named(reviewer), "count": count}, clock())
+    value = work.do(home, "review_take", {"reviewer": _named(reviewer), "count": count}, clock())
     show(value, as_json, items_text(value))
 
 
@@ -152,7 +152,7 @@ def review_disputes(
     from jobs import work
     from jobs.review_answer import items_text
 
-    value = work.do(home, "review-disputes", {"limit": limit}, clock())
+    value = work.do(home, "review_disputes", {"limit": limit}, clock())
     show(value, as_json, items_text(value))
 
 
@@ -241,7 +241,7 @@ def review_accept(
     from jobs.review_accept import accept_text
 
     asked = {"evaluation": evaluation, "training": training, "actor": actor, "evaluation_share": evaluation_share}
-    value = work.do(home, "review-accept", asked, clock())
+    value = work.do(home, "review_accept", asked, clock())
     show(value, as_json, accept_text(value))
 
 

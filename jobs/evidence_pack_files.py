@@ -77,6 +77,10 @@ def writing(out: Path) -> Iterator[PackWriter]:
     """A writer whose folder becomes `out`, or the content of the zip `out`, when the block ends well. Raises Refused where something is already."""
     if out.is_dir() and any(out.iterdir()):
         raise Refused(f"{out} is not empty: name a new folder or a new .zip file with --out")
+    if out.is_dir() and out.suffix == ".zip":
+        raise Refused(
+            f"{out} is a folder that is called like a file: name a new .zip file, or a folder without that ending"
+        )
     if out.is_file():
         raise Refused(f"{out} exists already: name a new file, a pack is never written over")
     if not out.absolute().parent.is_dir():

@@ -72,6 +72,7 @@ def psi(shares: list[np.ndarray]) -> float:
     return float(np.sum((filled[0] - filled[1]) * np.log(filled[0] / filled[1])))
 
 
+@pytest.mark.slow  # another import of Evidently; test_drift_job compares the deciding numbers with its report in every run
 def test_all_numbers_equal_evidentlys_on_the_same_rows(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     frames = []

@@ -524,6 +524,9 @@ def test_the_place_is_never_written_over_and_a_failure_leaves_nothing(
 ) -> None:
     cli = Cli(home)
     assert "is not empty" in cli("audit", "export", *DAY, "--out", pack, code=1).everything
+    (tmp_path / "folder.zip").mkdir()
+    assert "is called like a file" in cli("audit", "export", *DAY, "--out", tmp_path / "folder.zip", code=1).everything
+    (tmp_path / "folder.zip").rmdir()
     assert "lies in the workspace" in cli("audit", "export", *DAY, "--out", home / "p", code=1).everything
     assert (
         "is no date" in cli("audit", "export", "--from", "x", "--to", "y", "--out", tmp_path / "p", code=2).everything
