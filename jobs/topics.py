@@ -79,11 +79,15 @@ def run(
 
 
 def weekly(deps: Deps, now: datetime) -> str:
-    """The weekly analysis: the seven days before its due time against the seven before those, however late it runs; the artefact's id."""
+    """The weekly analysis: the seven days before its due time against the seven before those, however late it runs; the artefact's id,
+    or why there is nothing to analyse."""
     from jobs.scheduler import last_due
 
     due = last_due(WEEKLY, now) or now
-    return str(run(deps, now, _iso(due - WEEK), _iso(due), trigger="weekly")["artefact_id"])
+    try:
+        return str(run(deps, now, _iso(due - WEEK), _iso(due), trigger="weekly")["artefact_id"])
+    except Refused as error:  # the assistant has served nobody yet
+        return str(error)
 
 
 def record(deps: Deps, now: datetime, summary: dict[str, Any], found: Found, actor: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 from controlplane.assistant.embedding import EmbeddingsMissing
 from controlplane.core.audit import canonical, sha256_text
 from jobs.compose import open_state, workspace_settings
-from jobs.topics import WEEKLY, topics_text
+from jobs.deps import Deps
+from jobs.topics import WEEKLY, topics_text, weekly
 from tests.jobs.command_line import Cli
 
 WEEK = timedelta(days=7)
@@ -109,3 +110,8 @@ def test_it_runs_on_mondays_before_the_review() -> None:
 
     due = last_due(WEEKLY, datetime(2026, 1, 8, 12, tzinfo=UTC))
     assert due == datetime(2026, 1, 5, 4, tzinfo=UTC)
+
+
+def test_the_weekly_job_says_that_nobody_was_served_and_fails_nothing(deps: Deps) -> None:
+    assert "the assistant has had no conversation yet" in weekly(deps, T0 + timedelta(minutes=1))
+    assert deps.state.artefacts("topics") == []
