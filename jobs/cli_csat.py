@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,21 +118,18 @@ def _window(since: str | None, until: str | None, days: float | None, week: str)
     if days is not None and not (isfinite(days) and 0.0 < days <= 36_500.0):
         fail(f"--days is {days}; give a number of days above 0", BAD_INPUT)
     if week:
-        from jobs.csat import week_bounds
+        from jobs.moments import week_bounds
 
         start, end = week_bounds(week)
         return {"since": start.isoformat(), "until": end.isoformat()}
-    return {"since": _moment("--since", since), "until": _moment("--until", until), "days": days}
+    from jobs.moments import moment
 
-
-def _moment(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{name} {text!r} is no time: write ISO-8601, for example 2026-01-05T09:00Z", BAD_INPUT)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    begin, end_ = moment(since, "--since"), moment(until, "--until")
+    return {
+        "since": None if begin is None else begin.isoformat(),
+        "until": None if end_ is None else end_.isoformat(),
+        "days": days,
+    }
 
 
 def _finish(home: str | None, found: dict[str, Any], out: Path | None, actor: str, as_json: bool) -> None:

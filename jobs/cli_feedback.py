@@ -55,7 +55,7 @@ def review_queue(
       controlplane review queue --per-day 20 --audit-share 1 --actor ana --json
     """
     from jobs import work
-    from jobs.review_answer import moment
+    from jobs.moments import moment
     from jobs.review_draw import draw_text
 
     end = moment(until, "--until")

@@ -36,7 +36,7 @@ def topics(
       controlplane topics --days 28 --json
     """
     from jobs import work
-    from jobs.review_answer import moment
+    from jobs.moments import moment
     from jobs.topics import topics_text
 
     start, end = moment(since, "--since"), moment(until, "--until")

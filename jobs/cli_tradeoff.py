@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,20 +101,12 @@ def tradeoff(
     given |= {"gpu_usd_hour": gpu_hour, "gpu_tokens_second": gpu_tokens, "gpu_utilisation": gpu_use}
     stated = {name: value for name, value in given.items() if value is not None}
     more = {"target_cost": target, "person_cost": person, "slo_ms": slo_ms, "cache_hours": cache_hours}
-    asked = job.Asked(_moment("--since", since), _moment("--until", until), release)
+    from jobs.moments import moment
+
+    asked = job.Asked(moment(since, "--since"), moment(until, "--until"), release)
     found = job.tradeoff(home, asked, job.assume({**more, **stated}, small_model, prices), clock())
     found["left_at_default"] = job.left_at_default(found["question"]["assumptions"], set(stated))
     _finish(home, found, out, actor.strip() if record else "", as_json)
-
-
-def _moment(name: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{name} {text!r} is no time: write ISO-8601, for example 2026-01-05T09:00Z", BAD_INPUT)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _verify(home: str | None, name: str, as_json: bool) -> None:

@@ -35,12 +35,16 @@ def policy_in_force(settings: Settings, state: StateReader) -> Policy:
     rollout = state.rollout()
     if rollout is None:
         return read_policy(settings)
-    text = state.policy_text(rollout.policy_hash)
+    return registered_policy(state, rollout.policy_hash, rollout.rollout_id)
+
+
+def registered_policy(state: StateReader, policy_hash: str, rollout_id: str = "") -> Policy:
+    """A policy by its hash, as it was accepted. Raises SettingsError (with the rollout, where one is named) when its text is not in the record."""
+    text = state.policy_text(policy_hash)
     if text is None:
-        raise SettingsError(
-            f"policy {rollout.policy_hash[:12]} of {rollout.rollout_id} is not registered: restore the state"
-        )
-    return parse(text, f"policy {rollout.policy_hash[:12]}", in_force=True)
+        of = f" of {rollout_id}" if rollout_id else ""
+        raise SettingsError(f"policy {policy_hash[:12]}{of} is not registered: restore the state")
+    return parse(text, f"policy {policy_hash[:12]}", in_force=True)
 
 
 def workspace_settings(

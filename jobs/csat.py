@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -15,8 +15,8 @@ from controlplane.core.metrics import METRICS
 from controlplane.core.policy import Policy
 from controlplane.settings import SettingsError
 from controlplane.store.queries import load
-from controlplane.store.state_rows import AuditEntry, Commit
 from controlplane.store.utc import to_aware, to_naive
+from jobs.artefacts import keep
 from jobs.compose import open_state, workspace_settings
 from jobs.deps import Deps
 from jobs.refused import Refused
@@ -94,29 +94,16 @@ def maturity_of(policy: Policy) -> timedelta:
     return timedelta(minutes=max(said)) if said else METRICS["csat"].maturity
 
 
-def week_bounds(week: str) -> tuple[datetime, datetime]:
-    """Monday to Monday of an ISO week, "2026-W07". Raises SettingsError for anything else."""
-    try:
-        year, number = week.upper().split("-W")
-        start = datetime.fromisocalendar(int(year), int(number), 1).replace(tzinfo=UTC)
-    except ValueError:
-        raise SettingsError(f"--week {week!r} is no ISO week: write YYYY-Www, for example 2026-W07") from None
-    return start, start + timedelta(days=7)
-
-
 def record(home: str | None, found: Mapping[str, Any], actor: str, path: str, now: datetime) -> str:
     """Keep a report as an artefact and say so in the audit log with its hash; its id. The same one twice is refused."""
     settings = workspace_settings(home, must_exist=True)
     summary = {key: value for key, value in found.items() if key != "report"}
-    result_hash = sha256_text(canonical(summary))
-    name = f"csat-{result_hash[:12]}"
+    name = f"csat-{sha256_text(canonical(summary))[:12]}"
     with open_state(settings, now) as state:
         if any(row.artefact_id == name for row in state.artefacts(KIND)):
             raise Refused(f"{name} is recorded already")
-        state.record_artefact(name, KIND, path, summary, now)
-        said = {"result_hash": result_hash, "movement": found["csat"]["movement"], "verdict": found["csat"]["verdict"]}
-        entry = AuditEntry(actor, EVENT, name, found["csat"]["reason"], said)
-        state.commit(Commit(audit=[entry]), now)
+        said = {"movement": found["csat"]["movement"], "verdict": found["csat"]["verdict"]}
+        keep(state, (name, KIND, path), summary, (EVENT, actor, found["csat"]["reason"]), said, now)
     return name
 
 

@@ -16,6 +16,7 @@ from controlplane.store.state_rows import IncidentRow
 from jobs import weekly, weekly_sign
 from jobs.demo_evaluation import evaluation_json
 from jobs.deps import Deps
+from jobs.moments import week_bounds, week_of
 from jobs.story import Story
 
 
@@ -39,7 +40,7 @@ def result(deps: Deps, story: Story, seconds: float) -> dict[str, Any]:
 
 def pin_review(deps: Deps, now: datetime) -> None:
     """The weekly review of the week so far, as on any Monday, with its page; nobody is posted to."""
-    since, until = weekly.week_bounds(weekly.week_of(now))
+    since, until = week_bounds(week_of(now))
     pinned = weekly.pin(deps, now, since, until, actor="demo")
     weekly_sign.file_page(deps.reports, weekly_sign.find(deps.state, pinned.review_id))
 

@@ -32,6 +32,7 @@ from jobs.drift_reference import Reference
 from jobs.drift_refused import refused, with_refused
 from jobs.drift_rows import CURRENT, REFERENCE, Rows, compared, export
 from jobs.drift_windows import Window, iso, known_until
+from jobs.files import write_whole
 
 __all__ = ["DriftOutcome", "DriftRun", "Plan", "Window", "run", "start"]
 
@@ -151,7 +152,7 @@ class DriftRun:
         summary = {**self._summary, "report": "report.html" if drawn else None, "report_error": error}
         if drawn:
             summary["evidently"] = json.loads((self._folder / "scores.json").read_text(encoding="utf-8"))
-        _write(self._folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True))
+        write_whole(self._folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True))
         for leftover in (*self._folder.glob("*.parquet"), self._folder / "scores.json"):
             leftover.unlink(missing_ok=True)
         self._record(summary)
@@ -272,9 +273,3 @@ def _folder(parent: Path, now: datetime, windows: Mapping[str, Any]) -> Path:
             continue
         return folder
     raise FileExistsError(f"{parent / name} exists a thousand times")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -16,6 +16,7 @@ import duckdb
 
 from controlplane.analysis.drift import DriftResult, DriftSettings, Table, compare_tables
 from controlplane.analysis.drift_inputs import InputError, as_table
+from jobs.files import write_whole
 
 MEMORY = "1GB"  # of DuckDB; what does not fit is sorted on disk, beside the other temporary files
 REPORT_TIMEOUT_SECONDS = 600.0
@@ -71,7 +72,7 @@ def drift_files(
         if report:
             progress("drawing the report (Evidently takes about ten seconds to load)")
             summary |= _draw(result, tables, folder, Path(scratch), settings or DriftSettings())
-    _write(folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True, allow_nan=False))
+    write_whole(folder / "summary.json", json.dumps(summary, indent=1, sort_keys=True, allow_nan=False))
     return summary
 
 
@@ -79,7 +80,7 @@ def _draw(
     result: DriftResult, tables: list[Table], folder: Path, scratch: Path, settings: DriftSettings
 ) -> dict[str, Any]:
     kinds = {column.column: column.kind if column.score is not None else column.reason for column in result.columns}
-    _write(scratch / "columns.json", json.dumps(kinds))
+    write_whole(scratch / "columns.json", json.dumps(kinds))
     argv = [
         sys.executable,
         "-m",
@@ -109,9 +110,3 @@ def _draw(
     evidently = json.loads(scores.read_text(encoding="utf-8"))
     scores.unlink()
     return {"report": str(folder / "report.html"), "evidently": evidently}
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -21,7 +21,8 @@ from controlplane.settings import SettingsError
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_rows import AuditEntry, Commit
 from jobs.deps import Deps
-from jobs.drift_windows import Window, iso, moment, one_arm, previous, rows, year_before
+from jobs.drift_windows import Window, iso, one_arm, previous, rows, year_before
+from jobs.moments import moment
 from jobs.refused import Refused
 
 KIND = "drift_reference"

@@ -35,6 +35,7 @@ from jobs.drift_rows import (
     queried,
 )
 from jobs.drift_windows import Window, iso
+from jobs.files import write_whole
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 WIDTHS = ((timedelta(days=10), DAY), (timedelta(hours=10), HOUR), (timedelta(minutes=50), 5 * MINUTE))
@@ -244,10 +245,7 @@ def _known(path: Path) -> dict[str, Any]:
 
 
 def _keep(path: Path, days: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(days), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(days))
 
 
 def _reference(rows: Rows) -> dict[str, Sketch]:

@@ -13,6 +13,7 @@ from controlplane.core.model import Arm
 from controlplane.settings import SettingsError
 from controlplane.store.queries import load
 from controlplane.store.utc import to_aware, to_naive
+from jobs.moments import moment
 
 YEAR = timedelta(days=364)  # 52 weeks: the same days of the week
 
@@ -42,17 +43,6 @@ class Window:
 def iso(moment: datetime) -> str:
     """ISO-8601 in UTC, to the second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def moment(text: str, name: str) -> datetime:
-    """An aware time of an option. Raises SettingsError that says how to write one."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(
-            f"{name} {text!r} is no time: write it as 2026-05-01 or 2026-05-01T06:30:00+00:00"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, window: Window) -> int:

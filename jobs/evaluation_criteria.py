@@ -22,7 +22,8 @@ from controlplane.core.audit import canonical, sha256_text
 from controlplane.store.content_files import ContentError
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_evaluation import CriteriaRow, RunRow
-from controlplane.store.state_rows import AuditEntry, Commit, to_text
+from controlplane.store.state_rows import to_text
+from jobs.artefacts import keep
 from jobs.compose import open_state, workspace_settings
 from jobs.refused import Refused
 
@@ -64,9 +65,8 @@ def record_change(
         "runs": again,
     }
     name = f"criteria-{row.criteria_hash[:16]}"
-    state.record_artefact(name, KIND, "", summary, now)
-    said = {"criteria_hash": row.criteria_hash, "result_hash": sha256_text(canonical(summary))}
-    state.commit(Commit(audit=[AuditEntry(row.actor, EVENT, name, summary["reason"], said)]), now)
+    said = {"criteria_hash": row.criteria_hash}
+    keep(state, (name, KIND, ""), summary, (EVENT, row.actor, summary["reason"]), said, now)
     return summary
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from controlplane.core.blocks import StageEvent
-from controlplane.core.policy import Policy, parse
+from controlplane.core.policy import Policy
 from controlplane.settings import Settings, SettingsError
 from controlplane.store.state import StateReader
 from controlplane.store.warehouse import Warehouse
 from jobs import evidence_decisions, evidence_facts, evidence_ledger
-from jobs.compose import workspace_settings
+from jobs.compose import registered_policy, workspace_settings
 from jobs.console import stderr
 from jobs.evidence_ledger import Difference, Row
 
@@ -107,10 +107,7 @@ def _rollout(
 
     @lru_cache
     def policy_of(policy_hash: str) -> Policy:
-        text = state.policy_text(policy_hash)
-        if text is None:
-            raise SettingsError(f"policy {policy_hash[:12]} of {rollout_id} is not registered: restore the state")
-        return parse(text, f"policy {policy_hash[:12]}", in_force=True)
+        return registered_policy(state, policy_hash, rollout_id)
 
     def count(what: str) -> Callable[[int], None]:
         return lambda done: advance(f"{rollout_id}: {what}", done, len(rows))

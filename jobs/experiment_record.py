@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controlplane.core.audit import canonical, sha256_text
-from controlplane.store.state_rows import AuditEntry, Commit
+from jobs.artefacts import keep
 from jobs.compose import open_state, workspace_settings
 from jobs.refused import Refused
 
@@ -27,17 +27,15 @@ def record(home: str | None, value: Mapping[str, Any], actor: str, path: str, no
     """Keep an analysis; its id. The same one is kept once: Refused."""
     settings = workspace_settings(home, must_exist=True)
     summary = {key: item for key, item in value.items() if key not in ("report", "id")}
-    result_hash = sha256_text(canonical(summary))
-    name = f"{KIND}-{result_hash[:12]}"
+    name = f"{KIND}-{sha256_text(canonical(summary))[:12]}"
     verdicts = {f"{metric}/{arm}": row["verdict"] for metric, arm, row in rows_of(value)}
     with open_state(settings, now) as state:
         if any(row.artefact_id == name for row in state.artefacts(KIND)):
             raise Refused(f"{name} is recorded already")
-        state.record_artefact(name, KIND, path, summary, now)
-        said = {"result_hash": result_hash, "trusted": value["trusted"], "verdicts": verdicts}
+        said = {"trusted": value["trusted"], "verdicts": verdicts}
         said["source"] = value.get("file_hash") or value.get("rollout")
         reason = "; ".join(f"{key} {word}" for key, word in verdicts.items())
-        state.commit(Commit(audit=[AuditEntry(actor, EVENT, name, reason, said)]), now)
+        keep(state, (name, KIND, path), summary, (EVENT, actor, reason), said, now)
     return name
 
 

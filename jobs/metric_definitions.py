@@ -19,7 +19,8 @@ from controlplane.store.metric_recount import Sql
 from controlplane.store.queries import load
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_evaluation import ArtefactRow
-from controlplane.store.state_rows import AuditEntry, Commit, to_text
+from controlplane.store.state_rows import to_text
+from jobs.artefacts import keep
 from jobs.deps import Deps
 from jobs.metric_impact import impact
 from jobs.refused import Refused
@@ -126,11 +127,9 @@ def _record(
         "changes": [change.to_dict() for change in found],
         "impact": None if told is None else dict(told),
     }
-    result_hash = sha256_text(canonical(summary))
-    name = f"metrics-v{number}-{result_hash[:8]}"
-    state.record_artefact(name, KIND, "", summary, now)
-    said = {"catalogue_hash": summary["catalogue_hash"], "result_hash": result_hash}
-    state.commit(Commit(audit=[AuditEntry(actor, EVENT, name, reason, said)]), now)
+    name = f"metrics-v{number}-{sha256_text(canonical(summary))[:8]}"
+    said = {"catalogue_hash": summary["catalogue_hash"]}
+    keep(state, (name, KIND, ""), summary, (EVENT, actor, reason), said, now)
     return summary
 
 

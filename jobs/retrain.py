@@ -25,8 +25,8 @@ from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.review_queue import OUT_OF_SCOPE
 from controlplane.evaluation.cases import Case
 from controlplane.store.state import StateWriter
-from controlplane.store.state_rows import AuditEntry, Commit
 from jobs import datasets
+from jobs.artefacts import keep
 from jobs.compose import open_state, workspace_settings
 from jobs.evaluation_run import Candidate, Finished, find_criteria, plan, run
 from jobs.evaluation_subject import ReleaseFile, embedded, read_release
@@ -249,7 +249,5 @@ def _record(
 ) -> dict[str, Any]:
     summary = {**value, "recommendation": said[0], "reason": said[1]}
     name = f"retraining-{sha256_text(canonical({**summary, 'at': now.isoformat()}))[:12]}"
-    state.record_artefact(name, KIND, "", summary, now)
-    hashes = {"result_hash": sha256_text(canonical(summary)), "recommendation": said[0]}
-    state.commit(Commit(audit=[AuditEntry(actor, EVENT, name, said[1], hashes)]), now)
+    keep(state, (name, KIND, ""), summary, (EVENT, actor, said[1]), {"recommendation": said[0]}, now)
     return {"artefact_id": name, **summary}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from controlplane.core.review_queue import Opinion
-from controlplane.settings import SettingsError
 from jobs import review_rates, review_work
 from jobs.compose import open_state, policy_in_force, workspace_settings
+from jobs.moments import moment
 from jobs.review_return import return_settled
 
 
@@ -44,17 +44,6 @@ def rates_command(
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now) as state:
         return review_rates.rates(state, moment(since, "--since"), moment(until, "--until"), release, level)
-
-
-def moment(text: str | None, option: str) -> datetime | None:
-    """An aware UTC time of ISO text; without an offset it is UTC. Raises SettingsError."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{option} {text}: no ISO-8601 time; write 2026-01-31 or 2026-01-31T09:00Z") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def open_text(value: Mapping[str, Any]) -> str:

@@ -18,9 +18,10 @@ import duckdb
 from controlplane.analysis.topics import FLAGS, Found, Question, Served, Vectors, find_topics
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.store.queries import load
-from controlplane.store.state_rows import AuditEntry, Commit
 from controlplane.store.utc import to_aware, to_naive
+from jobs.artefacts import keep
 from jobs.deps import Deps
+from jobs.files import write_whole
 from jobs.refused import Refused
 
 KIND, EVENT = "topics", "topics_found"
@@ -101,16 +102,11 @@ def record(deps: Deps, now: datetime, summary: dict[str, Any], found: Found, act
     name = f"topics-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{sha256_text(canonical(summary))[:8]}"
     path = Path("reports") / "topics" / f"{name}.json"
     if all(row.artefact_id != name for row in deps.state.artefacts(KIND)):
-        target = deps.home / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_suffix(".tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(target)
-        deps.state.record_artefact(name, KIND, path.as_posix(), summary, now)
+        write_whole(deps.home / path, text)
         new = sum(topic["new"] for topic in summary["topics"])
-        said = {"content_hash": summary["content_hash"], "result_hash": sha256_text(canonical(summary))}
+        said = {"content_hash": summary["content_hash"]}
         reason = f"{summary['clusters']} topics in {summary['questions']} open questions, {new} new"
-        deps.state.commit(Commit(audit=[AuditEntry(actor, EVENT, name, reason, said)]), now)
+        keep(deps.state, (name, KIND, path.as_posix()), summary, (EVENT, actor, reason), said, now)
     return {"artefact_id": name, "path": path.as_posix(), **summary}
 
 

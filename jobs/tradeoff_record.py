@@ -11,8 +11,8 @@ from typing import Any
 from controlplane.assistant.pricing import PriceTableError, load_prices
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.settings import SettingsError
-from controlplane.store.state import StateReader, StateWriter
-from controlplane.store.state_rows import AuditEntry, Commit
+from controlplane.store.state import StateReader
+from jobs.artefacts import keep
 from jobs.compose import open_state, policy_in_force, workspace_settings
 from jobs.facts_query import facts_query
 from jobs.refused import Refused
@@ -123,28 +123,15 @@ def record(home: str | None, found: Mapping[str, Any], actor: str, path: str, no
     """Keep a trade-off and say so in the audit log; its id. The same one is kept once: recording it again is refused."""
     settings = workspace_settings(home, must_exist=True)
     summary = {key: value for key, value in found.items() if key != "report"}
-    result_hash = sha256_text(canonical(summary))
     said = {key: value for key, value in summary.items() if key != "as_of"}  # asked again later it is the same
     name = f"tradeoff-{sha256_text(canonical(said))[:12]}"
     with open_state(settings, now) as state:
         if any(row.artefact_id == name for row in state.artefacts(KIND)):
             raise Refused(f"{name} is recorded already")
-        _write(state, name, summary, result_hash, actor, path, now)
+        told = {key: summary[key] for key in ("verdict", "inputs_hash", "policy_hash")}
+        reason = f"{summary['verdict']}: {summary['reason']}"
+        keep(state, (name, KIND, path), summary, (EVENT, actor, reason), told, now)
     return name
-
-
-def _write(
-    state: StateWriter, name: str, summary: Mapping[str, Any], result_hash: str, actor: str, path: str, now: datetime
-) -> None:
-    state.record_artefact(name, KIND, path, summary, now)
-    said = {
-        "verdict": summary["verdict"],
-        "inputs_hash": summary["inputs_hash"],
-        "result_hash": result_hash,
-        "policy_hash": summary["policy_hash"],
-    }
-    reason = f"{summary['verdict']}: {summary['reason']}"
-    state.commit(Commit(audit=[AuditEntry(actor, EVENT, name, reason, said)]), now)
 
 
 def verify(home: str | None, name: str, now: datetime) -> dict[str, Any]:

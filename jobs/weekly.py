@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ from controlplane.analysis.review_figures import JudgeError, Tables, figures
 from controlplane.analysis.review_success import TOLERATED, success
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.model import MetricKind
-from controlplane.core.policy import Policy, parse
+from controlplane.core.policy import Policy
 from controlplane.core.weekly import Figure, Pin, Weekly
 from controlplane.settings import SettingsError
 from controlplane.store.rollups import watermark
@@ -35,7 +34,10 @@ from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import AuditEntry, Commit, from_text, to_text
 from controlplane.store.utc import to_aware
 from jobs import weekly_sections as sections
+from jobs.compose import registered_policy
 from jobs.deps import Deps
+from jobs.files import write_whole
+from jobs.moments import week_of
 from jobs.refused import Refused
 from jobs.weekly_facts import Asked, Read, maturities, read, rows_of
 from jobs.weekly_gate import may_grow
@@ -47,21 +49,6 @@ ATTEMPTS = 5  # at a moment of the record between two writes
 DIGITS = 12  # significant ones: beyond them another machine may compute otherwise
 WEEK = timedelta(days=7)
 T = TypeVar("T")
-
-
-def week_of(since: datetime) -> str:
-    """The ISO week that a moment lies in: YYYY-Www."""
-    year, number, _ = since.isocalendar()
-    return f"{year}-W{number:02d}"
-
-
-def week_bounds(week: str) -> tuple[datetime, datetime]:
-    """Monday to Monday of YYYY-Www, aware UTC. Raises SettingsError for what is no week."""
-    try:
-        since = datetime.strptime(f"{week}-1", "%G-W%V-%u").replace(tzinfo=UTC)
-    except ValueError:
-        raise SettingsError(f"{week!r} is no week: write it as 2026-W02") from None
-    return since, since + WEEK
 
 
 def build(deps: Deps, now: datetime, since: datetime, until: datetime) -> Weekly:
@@ -164,15 +151,7 @@ def policy_at(deps: Deps, record: Record) -> Policy:
     """The policy by which the rollout was judged at the pin; without a rollout the one that is named."""
     if record.rollout is None or record.rollout.policy_hash in ("", deps.policy.hash):
         return deps.policy
-    return registered(deps.state, record.rollout.policy_hash)
-
-
-def registered(state: StateReader, policy_hash: str) -> Policy:
-    """A policy by its hash. Raises SettingsError where its text is not in the record."""
-    text = state.policy_text(policy_hash)
-    if text is None:
-        raise SettingsError(f"policy {policy_hash[:12]} is not registered: restore the state")
-    return parse(text, f"policy {policy_hash[:12]}", in_force=True)
+    return registered_policy(deps.state, record.rollout.policy_hash)
 
 
 def _comparable(found: tuple[Figure, ...], span: timedelta) -> tuple[Figure, ...]:
@@ -295,7 +274,7 @@ def rebuild(deps: Deps, review_id: str) -> tuple[Weekly, list[str]]:
         from_text(kept["since"]),
         from_text(kept["until"]),
         which,
-        registered(deps.state, kept["policy"]["hash"]),
+        registered_policy(deps.state, kept["policy"]["hash"]),
         kept["program_version"],
     )
     again = with_words(again)
@@ -342,14 +321,6 @@ def write_files(reports: Path, document: Mapping[str, Any]) -> None:
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     if not (path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text):
         write_whole(path, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; several processes may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _recorded(state: StateReader, review_id: str) -> ArtefactRow | None:

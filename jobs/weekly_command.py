@@ -11,8 +11,8 @@ from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.weekly_diff import difference_line
 from jobs import weekly_sign as record
 from jobs.compose import open_state, workspace_settings
+from jobs.moments import week_bounds, week_of
 from jobs.refused import Refused
-from jobs.weekly import week_bounds, week_of
 from jobs.weekly_tell import last_full_week, tell
 from jobs.work import do
 

@@ -15,18 +15,18 @@ from controlplane.core.blocks import let_go, spans
 from controlplane.core.gates import GateFacts, GateResult, Requirement, judge_gate
 from controlplane.core.judge import AUTOMATIC, COOLING, Situation, not_let_go
 from controlplane.core.model import Rollout, Verdict
-from controlplane.core.policy import Policy, parse
+from controlplane.core.policy import Policy
 from controlplane.core.review import LABELS, ReviewTally, review_requirements
 from controlplane.core.sampling import sampled
 from controlplane.core.silence import heard, unheard
 from controlplane.core.triggers import CertificateStanding, last_block
 from controlplane.core.weekly import Pin
-from controlplane.settings import SettingsError
 from controlplane.store.state import StateReader
 from controlplane.store.state_rows import CHANGES, from_text
 from controlplane.store.utc import to_naive
 from jobs import arms, evidence_ledger
 from jobs.closing import stage_key
+from jobs.compose import registered_policy
 from jobs.deps import Deps
 from jobs.evaluate import is_fresh
 from jobs.weekly_facts import rows_of
@@ -99,10 +99,7 @@ def _lane_states(state: StateReader, record: Record, rollout_id: str) -> dict[st
 
     @lru_cache
     def policy_of(policy_hash: str) -> Policy:
-        text = state.policy_text(policy_hash)
-        if text is None:
-            raise SettingsError(f"policy {policy_hash[:12]} of {rollout_id} is not registered: restore the state")
-        return parse(text, f"policy {policy_hash[:12]}", in_force=True)
+        return registered_policy(state, policy_hash, rollout_id)
 
     return evidence_ledger.replay(rollout_id, rows, record.history, policy_of, lambda _: None).states
 

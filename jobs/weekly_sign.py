@@ -18,9 +18,11 @@ from controlplane.core.weekly_diff import differences
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import AuditEntry, Commit
+from jobs.compose import registered_policy
 from jobs.console import stderr
+from jobs.files import write_whole
 from jobs.refused import Refused
-from jobs.weekly import EVENT, KIND, registered, write_whole
+from jobs.weekly import EVENT, KIND
 
 SIGNED = "review_signed"
 LATEST = "latest"
@@ -121,7 +123,7 @@ def sign(state: StateWriter, review_id: str, actor: str, verdict: str, note: str
         raise Refused(
             f"the content of {found.review_id} is not what was pinned: see `controlplane review verify {found.review_id}`"
         )
-    owners = registered(state, found.document["policy"]["hash"]).programme.owners
+    owners = registered_policy(state, found.document["policy"]["hash"]).programme.owners
     if owners and actor not in owners:
         raise Refused(
             f"{actor} may not sign: policy '{found.document['policy']['name']}' names {', '.join(owners)} ([programme] owners)"

@@ -17,6 +17,7 @@ from controlplane.store.state_rows import Commit, NewMessage
 from controlplane.store.utc import to_naive
 from jobs import weekly
 from jobs.deps import Deps
+from jobs.moments import week_of
 from jobs.weekly_facts import rows_of
 from jobs.weekly_record import is_served
 from jobs.weekly_sign import find, page_path
@@ -43,7 +44,7 @@ def monday(deps: Deps, now: datetime, due: datetime) -> str:
     """
     since, until = last_full_week(due)
     if not in_use(deps, since, until):
-        said = f"no review of {weekly.week_of(since)}: no release is served, and no conversation began in that week or the one before"
+        said = f"no review of {week_of(since)}: no release is served, and no conversation began in that week or the one before"
         log.info(said)
         return said
     found = weekly.pin_whole(deps, now, since, until, actor=ACTOR)

@@ -8,17 +8,18 @@ from typing import Any
 from controlplane.core.weekly import Weekly
 from jobs import weekly
 from jobs.deps import Deps
+from jobs.moments import week_bounds
 
 
 def build(deps: Deps, now: datetime, *, week: str) -> dict[str, Any]:
     """The document of a week (YYYY-Www) as of now, with words, not pinned."""
-    found = weekly.with_words(weekly.build(deps, now, *weekly.week_bounds(week)))
+    found = weekly.with_words(weekly.build(deps, now, *week_bounds(week)))
     return _answer(found)
 
 
 def pin(deps: Deps, now: datetime, *, week: str, actor: str, corrects: str = "", reason: str = "") -> dict[str, Any]:
     """Pin a week, or a correction of its newest version; a whole week that is pinned is answered as it is."""
-    bounds = weekly.week_bounds(week)
+    bounds = week_bounds(week)
     if corrects:
         return _answer(weekly.pin(deps, now, *bounds, actor=actor, corrects=corrects, reason=reason))
     found = weekly.pin_whole(deps, now, *bounds, actor=actor)

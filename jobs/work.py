@@ -1,9 +1,9 @@
 """Work on the facts that a person asks for: done here, or by the control process while one has them open.
 
 The facts have one writer, which locks every other process out. `do` runs a named piece of work with open stores when no control process runs;
-else it leaves a request in `work/` of the workspace and waits for the answer, as ingest does (docs/adr/0005). The control process works requests
-off in a job of its own, beside the heartbeat, so that an analysis of minutes delays no decision. A request stays until its answer is written; if
-the process dies in between, whoever waits is told, and the next process answers what is left.
+else it leaves a request in `work/` of the workspace and waits for the answer (`jobs.requests`), as ingest does (docs/adr/0005). The control
+process works requests off in a job of its own, beside the heartbeat, so that an analysis of minutes delays no decision. If the process dies in
+between, whoever waits is told, and the next process answers what is left.
 
 Work is a function `(deps, now, **arguments) -> JSON-ready mapping`, named as "module:function" in `WORK`; it is imported when it is asked for.
 Arguments are JSON values, paths absolute. Known errors (`Refused`, `SettingsError`, `ValueError`, files) reach the person as their message.
@@ -12,30 +12,25 @@ Arguments are JSON values, paths absolute. Known errors (`Refused`, `SettingsErr
 from __future__ import annotations
 
 import json
-import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from controlplane.settings import Settings, SettingsError
 from controlplane.store.warehouse import Warehouse
+from jobs import requests
 from jobs.compose import open_state, policy_in_force, workspace_settings
 from jobs.console import OUTSIDE, fail, plain
 from jobs.deps import Deps
 from jobs.process import announced
 from jobs.refused import Refused
+from jobs.requests import Answer
 
-log = logging.getLogger("controlplane.jobs")
-
-Answer = dict[str, Any]
 Function = Callable[..., Mapping[str, Any]]
 
-KEPT_SECONDS = 24 * 3600.0
+FOLDER = "work"
 WAIT_SECONDS = 0.2
 WORK: dict[str, str] = {
     "metric_register": "jobs.metric_definitions:register",
@@ -77,49 +72,25 @@ def function_of(name: str) -> Function:
 
 def run(deps: Deps, now: datetime, clock: Callable[[], datetime] | None = None) -> int:
     """Work off the requests, in the control process; how many there were."""
-    folder = deps.home / "work"
-    requests = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    waiting = [path for path in requests if not path.name.endswith(".done.json")]
-    for path in set(requests) - set(waiting):
-        with suppress(FileNotFoundError):  # taken at this moment
-            if now.timestamp() - path.stat().st_mtime > KEPT_SECONDS:  # who asked has ended without taking the answer
-                path.unlink()
-    for path in waiting:
-        _write(path.with_suffix(".done.json"), _answer(deps, path, clock() if clock else now))
-        path.unlink(missing_ok=True)
-    return len(waiting)
+    return requests.work_off(deps.home / FOLDER, now, lambda wish: _answer(deps, wish, clock() if clock else now))
 
 
-def _answer(deps: Deps, path: Path, now: datetime) -> Answer:
-    """Whatever a request does, it is answered: one that is left would come again and again."""
+def _answer(deps: Deps, wish: Answer, now: datetime) -> Answer:
     try:
-        wish = json.loads(path.read_text(encoding="utf-8"))
         return {"answer": _ready(function_of(wish["name"])(deps, now, **wish["arguments"]))}
     except Refused as error:
         return {"refused": str(error)}
     except (SettingsError, ValueError, OSError) as error:
         return {"error": str(error)}
-    except Exception as error:
-        log.exception("the request %s failed", path.name)
-        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _through_control(settings: Settings, name: str, arguments: Mapping[str, Any]) -> Answer:
-    folder = settings.workspace.home / "work"
-    folder.mkdir(exist_ok=True)
-    key = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:8]}"
-    asked, done = folder / f"{key}.json", folder / f"{key}.done.json"
-    _write(asked, {"name": name, "arguments": dict(arguments)})
-    try:
-        while not done.exists():
-            if announced(settings) is None and not done.exists():
-                fail("the control process ended before it had answered: run the same command again", OUTSIDE)
-            time.sleep(WAIT_SECONDS)
-    except BaseException:
-        asked.unlink(missing_ok=True)  # nobody waits for it any more
-        raise
-    told: Answer = json.loads(done.read_text(encoding="utf-8"))
-    done.unlink()
+    def wait() -> None:
+        if announced(settings) is None:
+            fail("the control process ended before it had answered: run the same command again", OUTSIDE)
+        time.sleep(WAIT_SECONDS)
+
+    told = requests.ask(settings.workspace.home / FOLDER, {"name": name, "arguments": dict(arguments)}, wait)
     if "refused" in told:
         raise Refused(str(told["refused"]))
     if "error" in told:
@@ -132,9 +103,3 @@ def _ready(value: Mapping[str, Any]) -> Answer:
     """The value as it is after a journey through JSON, so that it is the same whoever has done the work."""
     ready: Answer = json.loads(json.dumps(dict(value), default=plain))
     return ready
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(value), encoding="utf-8")
-    draft.replace(path)

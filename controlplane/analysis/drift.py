@@ -36,8 +36,8 @@ from controlplane.analysis.drift_model import (
     DriftSettings,
     Problem,
 )
-from controlplane.analysis.drift_statistics import holm
 from controlplane.core.model import Verdict
+from controlplane.core.multiplicity import adjusted
 from controlplane.store.queries import load
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "compare_all",
     "compare_files",
     "compare_tables",
-    "holm",
     "kind_of",
 ]
 
@@ -178,7 +177,11 @@ def _check_weights(sides: Sides, weight: str) -> None:
 def _corrected(columns: Sequence[ColumnDrift], settings: DriftSettings) -> tuple[ColumnDrift, ...]:
     """The verdicts of the columns that have a score, after Holm's correction over all of them."""
     tested = [column for column in columns if column.p is not None]
-    corrected = dict(zip((c.column for c in tested), holm([c.p for c in tested if c.p is not None]), strict=True))
+    corrected = dict(
+        zip(
+            (c.column for c in tested), adjusted([c.p for c in tested if c.p is not None], "holm").tolist(), strict=True
+        )
+    )
     return tuple(
         _judged(replace(column, corrected_p=corrected[column.column]), settings) if column.p is not None else column
         for column in columns

@@ -19,17 +19,6 @@ LARGE = 2_000  # rows from which the expansion of the law of KS is good to ten d
 FEW_VALUES = 20  # a numeric column with so few values in the reference is binned by value, as in Evidently
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down corrected p-values, in the order given (S. Holm, 1979)."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    corrected = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, index in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = worst
-    return corrected
-
-
 def ks_p_value(distance: float, n: float, m: float, exact: bool = True) -> tuple[float, str]:
     """Two-sided p of the two-sample KS distance (0 to 1) for n and m rows, and which law gave it: "exact" or "asymptotic".
 

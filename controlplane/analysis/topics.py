@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
+from math import isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from controlplane.core.masking import mask
+from controlplane.core.multiplicity import adjusted
 
 FLAGS = ("escalated", "unresolved", "out_of_scope", "low_confidence", "refused")
 MIN_SIZE = 5
@@ -128,11 +129,12 @@ def find_topics(
     current = np.array([question.current for question in questions])
     groups = [rows for rows in groups if current[rows].any()]
     tests = [_test([questions[row] for row in rows], served) for rows in groups]
-    adjusted = adjusted_p(tests)
+    p_values = adjusted([nan if p is None else p for p in tests], "bh").tolist()
+    believed = [None if isnan(p) else p for p in p_values]
     totals = (now, len(questions) - now)
     used: set[str] = set()
     found = []
-    for rows, p, corrected in sorted(zip(groups, tests, adjusted, strict=True), key=lambda item: -len(item[0])):
+    for rows, p, corrected in sorted(zip(groups, tests, believed, strict=True), key=lambda item: -len(item[0])):
         members = [questions[row] for row in rows]
         centroid = _centroid(weights, names, rows)
         change = _change(corrected, members, served, alpha)
@@ -176,17 +178,6 @@ def group(vectors: Vectors, seed: int) -> Labels:
         if label >= 0 and sizes[label] >= MIN_SIZE:
             order.setdefault(label, len(order))
     return np.array([order.get(label, -1) for label in labels.tolist()])
-
-
-def adjusted_p(p_values: Sequence[float | None]) -> list[float | None]:
-    """Benjamini-Hochberg adjusted p-values (JRSS B 57, 1995); None is not tested."""
-    tested = sorted(((p, place) for place, p in enumerate(p_values) if p is not None), reverse=True)
-    found: list[float | None] = [None] * len(p_values)
-    least = 1.0
-    for beyond, (p, place) in enumerate(tested):
-        least = min(least, p * len(tested) / (len(tested) - beyond))
-        found[place] = least
-    return found
 
 
 def cosine(first: Mapping[str, float], second: Mapping[str, float]) -> float:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial import distance
 
-from controlplane.analysis.drift import ColumnDrift, DriftResult, Problem, compare, compare_files, holm, kind_of
+from controlplane.analysis.drift import ColumnDrift, DriftResult, Problem, compare, compare_files, kind_of
 from controlplane.core.model import Verdict
 
 SERVEGEN = Path("../shared/data/servegen_traffic/m-small_client31_token_hist.parquet")
@@ -155,11 +155,6 @@ def test_two_random_halves_do_not_drift() -> None:
     for seed in range(3):
         shuffled = rows.sample(fraction=1, shuffle=True, seed=seed)
         assert drift_of(shuffled[:600], shuffled[600:]).drifted == ()
-
-
-def test_holm_equals_the_textbook() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
 
 
 def test_kind_of_types() -> None:

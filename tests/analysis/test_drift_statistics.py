@@ -6,12 +6,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 from scipy.spatial import distance
-from statsmodels.stats.multitest import multipletests
 
 from controlplane.analysis.drift_statistics import (
     chi_square_p_value,
     fewer_values_p,
-    holm,
     jensen_shannon,
     ks_p_value,
     population_stability,
@@ -64,13 +62,6 @@ def test_ks_p_far_out_is_an_upper_estimate_as_its_docstring_says(n: int, exponen
     found = ks_p_value(d, 2 * n, 2 * n, exact=False)[0]
     assert exact * (1 - 1e-3) <= found <= exact * too_large
     assert np.log(found) == pytest.approx(np.log(exact), rel=0.05)
-
-
-@settings(max_examples=12, deadline=None)  # statsmodels collects garbage at every call: .1 s
-@given(st.lists(st.floats(0, 1), max_size=20))
-def test_holm_is_statsmodels(p_values: list[float]) -> None:
-    expected = multipletests(p_values, method="holm")[1] if p_values else []
-    assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
 
 
 @given(st.integers(1, 40), st.floats(0, 500))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from controlplane.core.multiplicity import benjamini_hochberg, benjamini_yekutieli, e_bh
+from controlplane.core.multiplicity import adjusted, benjamini_hochberg, benjamini_yekutieli, e_bh
 
 p_values = st.lists(st.one_of(st.floats(0, 1), st.floats(0, 0.01)), min_size=1, max_size=40)
 
@@ -19,6 +19,15 @@ def test_p_values_equal_statsmodels(ours, method, p, level):
     if np.min(np.abs(np.subtract.outer(p, cuts))) < 1e-12:
         return  # on the very edge two ways of rounding may differ
     assert ours(p, level).tolist() == multipletests(p, level, method)[0].tolist()
+
+
+@settings(max_examples=15, deadline=None)  # statsmodels collects garbage at every call: .1 s
+@given(p_values)
+@pytest.mark.parametrize(("ours", "theirs"), [("holm", "holm"), ("bh", "fdr_bh")])
+def test_adjusted_p_values_equal_statsmodels(ours, theirs, p):
+    assert adjusted([*p, np.nan], ours)[:-1] == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+    assert np.isnan(adjusted([*p, np.nan], ours)[-1])
+    assert adjusted([], ours).tolist() == []
 
 
 @settings(max_examples=200, deadline=None)

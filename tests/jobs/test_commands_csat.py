@@ -21,7 +21,8 @@ from controlplane.settings import SettingsError
 from controlplane.store.queries import load
 from controlplane.store.warehouse import Warehouse
 from jobs.compose import open_state, workspace_settings
-from jobs.csat import EVENT, KIND, maturity_of, week_bounds
+from jobs.csat import EVENT, KIND, maturity_of
+from jobs.moments import week_bounds
 from jobs.weekly_sections import csat as csat_section
 from tests.jobs.command_line import OPEN_POLICY, Cli
 

@@ -149,7 +149,7 @@ def test_the_weighted_rate_is_not_that_of_the_queue(cli: Cli) -> None:
     assert value["rates"]["unsafe"]["rate"] == 0.0
     assert cli.json("review", "rates", "--release", "v9")["items"] == 0
     assert cli.json("review", "rates", "--until", "2020-01-01")["items"] == 0
-    assert "no ISO-8601 time" in cli.refused("review", "rates", "--since", "yesterday", code=2)
+    assert "is no time" in cli.refused("review", "rates", "--since", "yesterday", code=2)
     assert "misclassification" in cli("review", "rates").out
 
 

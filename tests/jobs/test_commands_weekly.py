@@ -173,7 +173,7 @@ def test_the_filed_document_is_looked_at(tmp_path: Path, content: bytes | None, 
 
 
 def test_wrong_use_is_told(cli: Cli, pinned: dict, tmp_path: Path) -> None:
-    assert "is no week" in cli.refused("review", "weekly", "--week", "2026-W60", code=2)
+    assert "is no ISO week" in cli.refused("review", "weekly", "--week", "2026-W60", code=2)
     assert "look at it so far with --no-pin" in cli.refused("review", "weekly", "--week", "2999-W01", code=1)
     assert "ends in .html or .json" in cli.refused("review", "weekly", "--out", tmp_path / "r.pdf", code=2)
     assert "there is no folder" in cli.refused("review", "show", "--out", tmp_path / "no" / "r.html", code=2)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.store.facts import ingest_file
-from jobs import inbox, ingest
+from jobs import inbox, ingest, requests
 from jobs.deps import Deps
 from tests.jobs.conftest import START
 from tests.store.facts_world import interaction, write_lines
@@ -124,7 +124,7 @@ def test_killed_between_the_answer_and_the_tidying_it_is_only_done_again(
         folder = deps.home / "inbox"
         folder.mkdir()
         (folder / "1.json").write_text(json.dumps({"paths": [str(log)], "map": None}))
-        patch.setattr(inbox, "_write", killed)
+        patch.setattr(requests, "write_whole", killed)
         with pytest.raises(KeyboardInterrupt):
             inbox.run(deps, START)
     assert left(deps) == ["1.json"]

@@ -18,6 +18,7 @@ from controlplane.store.state import StateWriter
 from controlplane.store.warehouse import Warehouse
 from jobs import drift_work, topics, weekly
 from jobs.deps import Deps
+from jobs.moments import week_bounds
 from tests.jobs.conftest import POLICY
 from tests.jobs.drift_world import DAY, NEW_WORDS, NOW, YEAR, Day, DriftWorld
 
@@ -41,12 +42,12 @@ def quiet_and_planted(deps: Deps) -> tuple[Weekly, Weekly]:
     world.days(NOW - YEAR, 8, Day(rows=ROWS, tokens=200.0))
     world.days(NOW - 7 * DAY, 8, Day(rows=ROWS))
     told(deps)
-    review = [weekly.pin(deps, NOW - 7 * DAY + HOURS, *weekly.week_bounds("2026-W17"), actor="test")]
+    review = [weekly.pin(deps, NOW - 7 * DAY + HOURS, *week_bounds("2026-W17"), actor="test")]
     world.days(NOW, 7, Day(rows=ROWS, topic=0.3, lost=("intent_conf",)))
     told(deps)
     drift_work.run_windows(deps, NOW, days=7.0, reference="year", report=False)
     topics.weekly(deps, NOW + HOURS)
-    review.append(weekly.pin(deps, NOW + HOURS, *weekly.week_bounds("2026-W18"), actor="test"))
+    review.append(weekly.pin(deps, NOW + HOURS, *week_bounds("2026-W18"), actor="test"))
     return review[0], review[1]
 
 
