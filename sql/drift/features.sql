@@ -1,5 +1,6 @@
 -- drift: one row per interaction of [$since, $until) with the inputs, outputs and operations that are watched; drift_vocabulary (see features_vocabulary.sql) holds what the reference [$reference_since, $reference_until) said
 -- No content and no customer leaves the facts: of a question there is its length, its language and how far its words are from the reference's. ids and ts serve the timeline and are left out of the comparison.
+-- Words come in any order from the threads, and a sum of doubles depends on it: they are summed as whole billionths, so the same rows give the same figures.
 -- No workflow, no safety route and no error are values ("none"), not missing ones: a quiet hour has lost nothing.
 -- A word of a row that is in the reference itself counts only if another conversation has it too (leave one out): else the reference would know all of its own words and every later window would seem to drift.
 WITH chosen AS (
@@ -12,7 +13,7 @@ WITH chosen AS (
 ),
 spoken AS (SELECT place, own, unnest(list_distinct(words)) AS word FROM chosen),
 reference AS (
-  SELECT any_value(conversations_all) AS n, sqrt(sum((ln((conversations_all + 1.0) / (conversations + 1.0)) + 1) ^ 2 * (conversations / conversations_all) ^ 2)) AS norm FROM drift_vocabulary
+  SELECT any_value(conversations_all) AS n, sqrt(sum(CAST(round((ln((conversations_all + 1.0) / (conversations + 1.0)) + 1) ^ 2 * (conversations / conversations_all) ^ 2 * 1e12) AS BIGINT)) / 1e12) AS norm FROM drift_vocabulary
 ),
 weighed AS (
   SELECT s.place, greatest(coalesce(v.conversations, 0) - s.own, 0) AS others, r.n, r.norm,
@@ -21,8 +22,8 @@ weighed AS (
   WHERE r.n IS NOT NULL
 ),
 told AS (
-  SELECT place, avg(CASE WHEN others = 0 THEN 1.0 ELSE 0.0 END) AS unknown_words, 1 - sum(idf * idf * others / n) / (sqrt(sum(idf * idf)) * any_value(norm)) AS question_distance
-  FROM weighed GROUP BY place
+  SELECT place, avg(CASE WHEN others = 0 THEN 1.0 ELSE 0.0 END) AS unknown_words, 1 - (sum(shared) / 1e9) / (sqrt(sum(own_square) / 1e9) * any_value(norm)) AS question_distance
+  FROM (SELECT *, CAST(round(idf * idf * others / n * 1e9) AS BIGINT) AS shared, CAST(round(idf * idf * 1e9) AS BIGINT) AS own_square FROM weighed) AS whole GROUP BY place
 ),
 scored AS (
   SELECT place, [len(list_intersect(words, ['the','is','my','to','and','of','in','it','for','you','that','do','how','what','can','have','was','not','with','this','are','why','did','need'])),
