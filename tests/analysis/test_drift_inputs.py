@@ -70,7 +70,7 @@ def test_every_format_gives_the_same_verdicts(tmp_path: Path, ending: str) -> No
         ("blank.csv", b"\n\n", "the first line is empty"),
         ("ragged.csv", b"a,b\n1,2\n1,2,3\n", "Line: 3"),
         ("latin.csv", b"a,b\n1,\xff\xfe\n", "utf-8"),
-        ("cut.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-12], "csv"),
+        ("cut.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 999, mtime=0)[:-12], "csv"),
         ("plain.csv.gz", b"a,b\n1,2\n", "gzip"),
         ("text.parquet", b"a,b\n1,2\n" * 9, "parquet"),
         ("text.parquet.gz", b"a,b\n1,2\n" * 9, "gzip"),
