@@ -102,7 +102,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Something people must know, with all they need to judge it. `starts_at` and `ends_at` are UTC."""
+    """Something people must know, with all they need to judge it. `starts_at` and `ends_at` are UTC.
+
+    `step`: what happened just now, in one line for the incident's thread ("Kim acknowledged: on it"); "" for the alert itself. `standing`: where
+    the incident stands for its parent message: `state`, `owner`, `acknowledged_at`, `due` (of a serious incident), as far as they are known.
+    """
 
     alert_id: str
     labels: Mapping[str, str]
@@ -118,6 +122,8 @@ class Alert:
     customers_exposed: int | None = None
     done: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
+    step: str = ""
+    standing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -134,6 +140,8 @@ class Alert:
         # Evidence and counts move with every block; a message for each of them would only be noise.
         moments = {name: _iso(value) for name, value in _pairs(self.times) if name != "alerted"}
         state = {"status": self.status, "severity": self.severity, "done": list(self.done), "times": moments}
+        state |= {"step": self.step} if self.step else {}
+        state |= {"standing": dict(self.standing)} if self.standing else {}
         return sha256_text(canonical(state))[:8]
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,6 +158,8 @@ class Alert:
             "times": {name: _iso(value) for name, value in _pairs(self.times)},
             "done": list(self.done),
             "links": [asdict(link) for link in self.links],
+            "step": self.step,
+            "standing": dict(self.standing),
         }
 
     @staticmethod
@@ -174,6 +184,8 @@ class Alert:
             customers_exposed=_count(data, "customers_exposed"),
             done=tuple(str(line) for line in _list(data, "done")),
             links=tuple(_build(Link, row, "links") for row in _list(data, "links")),
+            step=_text(data, "step") if "step" in data else "",
+            standing=_texts(data, "standing"),
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from alerts.config import Alerting
 from alerts.deliver import Pauses, Receiver, Rules
 from controlplane.core.assignment import Unit
 from controlplane.core.policy import Policy
@@ -29,6 +30,9 @@ class Deps:
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     rules: Rules | None = None
     pauses: Pauses | None = None
+    alerting: Alerting | None = (
+        None  # people, ladder and rules as read from the alerting file; `rules` above are its rules
+    )
     probe: FlagProbe | None = None
     flag_urls: tuple[str, ...] = ()
     dashboard_url: str | None = None

@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Any] = {
     "traffic": policy_module.Traffic,
     "drift": policy_module.Drift,
     "programme": policy_module.Programme,
+    "incidents": policy_module.Incidents,
     "phases": policy_module.Phase,
     "triggers": policy_module.Trigger,
     "certificates": policy_module.Certificate,
@@ -107,6 +108,10 @@ _PRACTICES = {
     "programme.level": "confidence level of the intervals behind the weekly verdicts",
     "programme.monthly_budget_usd": "what the model may cost a month; 0: no budget was set",
     "programme.owners": "who signs a weekly review; empty: any person",
+    "incidents.review_before_restart": "whether the incidents of a rolled-back release must be reviewed, not only resolved, before the next starts",
+    "incidents.learn_before_restart": "whether the required evaluation must hold conversations of every incident that rolled back",
+    "incidents.reopen_minutes": "the same cause that comes back so soon after a resolution reopens its incident",
+    "incidents.serious_days": "a serious incident is to be reported to the authority within this time",
 }
 _PHASES = {
     "phases.name": "name of the phase",

@@ -25,6 +25,7 @@ from controlplane.core.policy_model import Certificate as Certificate
 from controlplane.core.policy_model import Decisions as Decisions
 from controlplane.core.policy_model import Drift as Drift
 from controlplane.core.policy_model import Evaluation as Evaluation
+from controlplane.core.policy_model import Incidents as Incidents
 from controlplane.core.policy_model import Judge as Judge
 from controlplane.core.policy_model import Overrides as Overrides
 from controlplane.core.policy_model import Phase as Phase
@@ -163,6 +164,7 @@ _TABLES: dict[str, type[Any]] = {
     "traffic": Traffic,
     "drift": Drift,
     "programme": Programme,
+    "incidents": Incidents,
 }
 _LISTS: dict[str, type[Any]] = {"phases": Phase, "triggers": Trigger, "certificates": Certificate}
 _HEADS = ("name", "owner", "baseline")

@@ -26,7 +26,7 @@ LISTS = ("phases", "triggers", "certificates")
 HEADS = ("name", "owner", "baseline", "release")
 TABLES = (
     *("budget", "assignment", "watch", "evaluation", "review", "serving", "validity"),
-    *("judge", "decisions", "overrides", "traffic", "drift", "programme"),
+    *("judge", "decisions", "overrides", "traffic", "drift", "programme", "incidents"),
 )
 
 

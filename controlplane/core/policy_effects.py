@@ -281,6 +281,16 @@ _PRACTICES = {
     ),
     "programme.monthly_budget_usd": _same("the cost forecast is held against another budget"),
     "programme.owners": _same("other people sign the weekly review"),
+    "incidents.review_before_restart": Rule(
+        _T, "no restart before the incident is reviewed", "a restart may follow an incident that nobody has reviewed"
+    ),
+    "incidents.learn_before_restart": Rule(
+        _T,
+        "no restart before an evaluation has passed on the incident's conversations",
+        "a restart may follow an evaluation that never saw the incident's conversations",
+    ),
+    "incidents.reopen_minutes": _same("a cause that comes back reopens its incident within another time"),
+    "incidents.serious_days": Rule(_W, "a serious incident may be reported later", "a serious incident is due sooner"),
 }
 RULES: Mapping[str, Rule] = MappingProxyType(
     _HEADS | _PRACTICES | _PROMISE | _PEOPLE | _WATCHING | _SHOWING | _PHASES | _TRIGGERS | _CERTIFICATES

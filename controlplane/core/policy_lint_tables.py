@@ -35,6 +35,7 @@ def lint_tables(report: Report, policy: Policy) -> None:
     _lint_traffic(report, policy)
     _lint_drift(report, policy)
     _lint_programme(report, policy)
+    _lint_incidents(report, policy)
     if policy.decisions.cooldown_minutes < 0:
         report.problem(("decisions", "cooldown_minutes"), "is negative", "write 0 for no pause")
     if policy.evaluation.required and not policy.evaluation.criteria:
@@ -212,3 +213,14 @@ def _lint_traffic(report: Report, policy: Policy) -> None:
             report.problem(
                 ("traffic", key), f"{getattr(traffic, key):g} is no share", "write a number in (0, 1]", ERROR
             )
+
+
+def _lint_incidents(report: Report, policy: Policy) -> None:
+    incidents = policy.incidents
+    if incidents.reopen_minutes < 0:
+        report.problem(("incidents", "reopen_minutes"), "is negative", "write 0 to open a new incident every time")
+    if not 0 < incidents.serious_days <= 15:
+        message = f"{incidents.serious_days:g} days is no time that a serious incident may wait"
+        report.problem(
+            ("incidents", "serious_days"), message, "write more than 0 and at most 15 (EU AI Act, Art. 73(2))"
+        )

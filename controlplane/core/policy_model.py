@@ -222,6 +222,21 @@ class Programme:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incidents:
+    """What an incident asks of people before the next release, and how incidents are told apart.
+
+    `review_before_restart`: incidents of the rollout must be reviewed, not only resolved. `learn_before_restart`: where an evaluation is required,
+    its data must hold conversations of every incident that rolled back. `reopen_minutes`: the same cause that comes back so soon after a
+    resolution reopens its incident. `serious_days`: a serious incident is reported to the authority within this time (EU AI Act, Art. 73: 15 days).
+    """
+
+    review_before_restart: bool = True
+    learn_before_restart: bool = True
+    reopen_minutes: float = 60.0
+    serious_days: float = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """A phase and its stages (shares of the eligible audience), with what its gate asks before each step out of a stage."""
 
@@ -321,6 +336,7 @@ class Policy:
     release: str = ""  # glob of the release names that the policy is for; empty: any
     drift: Drift = Drift()
     programme: Programme = Programme()
+    incidents: Incidents = Incidents()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -217,6 +217,10 @@ def _forbidden(policy: Policy) -> Iterator[str]:
     yield f"A trigger is set aside only by {who}, with a reason, for at most {duration(policy.overrides.max_hours * 60)}."
     if policy.overrides.never:
         yield f"Nobody sets aside {_listed(policy.overrides.never)}."
+    if policy.incidents.review_before_restart:
+        yield "Nobody restarts before the incident that stopped the release before is reviewed."
+    if policy.incidents.learn_before_restart and policy.evaluation.required:
+        yield "Nobody restarts before an evaluation has passed on data with the conversations that failed in it."
     if not policy.judge.accepted:
         yield "A model that judges answers may stop the growth; it may not roll back by itself."
     if policy.decisions.tripwire:

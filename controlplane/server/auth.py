@@ -1,11 +1,4 @@
-"""Who may do what: a token has a role, a role has permissions. Deny by default.
-
-| role | flags | send records | look | query facts | make safer (hold, roll back) | grow (resume, promote) |
-|---|---|---|---|---|---|---|
-| producer | x | x | | | | |
-| viewer | x | | x | | | |
-| operator | x | x | x | x | x | |
-| approver, admin | x | x | x | x | x | x |
+"""Which token has which role; what a role may do is the table of `controlplane.core.roles`. Deny by default.
 
 Tokens are compared by their hashes, in constant time and against every entry, so an answer's timing says nothing about them.
 """
@@ -15,34 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from enum import StrEnum
 
 from starlette.requests import Request
 
+from controlplane.core.roles import PERMISSIONS as PERMISSIONS
+from controlplane.core.roles import Permission as Permission
+from controlplane.core.roles import Role, able
 from controlplane.server.edge import ApiError
-from controlplane.server.services import ControlAction, Role
+from controlplane.server.services import ControlAction
 
-
-class Permission(StrEnum):
-    """What a route asks for."""
-
-    FLAGS = "read flags"
-    SEND = "send records"
-    LOOK = "look at status and metrics"
-    QUERY = "query facts"
-    CONTAIN = "make the rollout safer"
-    GROW = "let the rollout grow"
-
-
-_LOOK = frozenset({Permission.FLAGS, Permission.LOOK})
-_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN}
-PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    Role.PRODUCER: frozenset({Permission.FLAGS, Permission.SEND}),
-    Role.VIEWER: _LOOK,
-    Role.OPERATOR: _OPERATE,
-    Role.APPROVER: _OPERATE | {Permission.GROW},
-    Role.ADMIN: frozenset(Permission),
-}
 ACTION_PERMISSIONS: Mapping[ControlAction, Permission] = {
     ControlAction.HOLD: Permission.CONTAIN,
     ControlAction.ROLLBACK: Permission.CONTAIN,
@@ -90,9 +64,12 @@ def require(role: Role, permission: Permission) -> None:
     """Raises ApiError 403, naming the roles that would do, when the role lacks the permission."""
     if permission in PERMISSIONS[role]:
         return
-    able = " or ".join(str(other) for other in Role if permission in PERMISSIONS[other])
+    enough = " or ".join(able(permission))
     raise ApiError(
-        403, "forbidden", f"to {permission} takes the role {able}; this token has the role {role}", more={"role": role}
+        403,
+        "forbidden",
+        f"to {permission} takes the role {enough}; this token has the role {role}",
+        more={"role": role},
     )
 
 

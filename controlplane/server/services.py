@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from controlplane.core.assignment import Exposure, Unit
 from controlplane.core.model import Rollout
+from controlplane.core.roles import Role as Role
 
 
 class FlagReading(Protocol):
@@ -28,16 +29,6 @@ class Landing(Protocol):
     """Takes records durably and masked before it returns; `controlplane.store.landing.LandingWriter` is one."""
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> int: ...
-
-
-class Role(StrEnum):
-    """What a token may do; the table is in `controlplane.server.auth`."""
-
-    PRODUCER = "producer"
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    APPROVER = "approver"
-    ADMIN = "admin"
 
 
 class ControlAction(StrEnum):

@@ -53,7 +53,7 @@ _FROM_FACTS = {
 }
 _SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoinstall_known_extensions": False}
 _OF_CUSTOMERS = ("conversation_id",)  # of a containment: who it was stays with the facts
-_NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs"})
+_NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs", "presses"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
 
 

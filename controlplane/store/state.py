@@ -34,19 +34,17 @@ from controlplane.store.state_append import (
 from controlplane.store.state_claims import FencedOff, claim_run, take_lease
 from controlplane.store.state_evaluation import EvaluationReader, EvaluationWriter
 from controlplane.store.state_governance import GovernanceReader, GovernanceWriter
+from controlplane.store.state_incidents import IncidentReader, IncidentWriter
 from controlplane.store.state_migrations import migrate
+from controlplane.store.state_outbox import OutboxReader, OutboxWriter
 from controlplane.store.state_reviews import ReviewReader, ReviewWriter
 from controlplane.store.state_rows import (
     CHANGES,
     AuditEntry,
     Commit,
-    IncidentRow,
     LaneState,
-    OutboxItem,
     StageRow,
     from_text,
-    incident_from_row,
-    outbox_from_row,
     rollout_from_row,
     stage_from_row,
     to_text,
@@ -75,7 +73,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
-class StateReader(EvaluationReader, GovernanceReader, ReviewReader):
+class StateReader(EvaluationReader, GovernanceReader, ReviewReader, OutboxReader, IncidentReader):
     """Read-only view of the state."""
 
     def __init__(self, url: str) -> None:
@@ -142,23 +140,6 @@ class StateReader(EvaluationReader, GovernanceReader, ReviewReader):
         changes = [row.started_at for row in self.stages(rollout.rollout_id) if row.event in CHANGES]
         return max([rollout.stage_started_at, *changes])
 
-    def outbox_due(self, now: datetime) -> list[OutboxItem]:
-        """Messages not yet delivered whose next attempt is due, oldest first."""
-        c = t.outbox.c
-        open_ones = c.status.in_(("pending", "sending"))
-        statement = select(t.outbox).where(open_ones, c.next_attempt_at <= to_text(now))
-        return [outbox_from_row(row) for row in self._rows(statement.order_by(c.created_at, c.outbox_id))]
-
-    def outbox(self) -> list[OutboxItem]:
-        """All messages, oldest first."""
-        rows = self._rows(select(t.outbox).order_by(t.outbox.c.created_at, t.outbox.c.outbox_id))
-        return [outbox_from_row(row) for row in rows]
-
-    def incidents(self) -> list[IncidentRow]:
-        """All incidents, oldest first."""
-        rows = self._rows(select(t.incidents).order_by(t.incidents.c.detected_at))
-        return [incident_from_row(row) for row in rows]
-
     def audit_rows(self) -> list[dict[str, Any]]:
         """The audit log as plain rows, oldest first."""
         return [dict(row._mapping) for row in self._rows(select(t.audit).order_by(t.audit.c.seq))]
@@ -210,7 +191,7 @@ class StateReader(EvaluationReader, GovernanceReader, ReviewReader):
             }
 
 
-class StateWriter(StateReader, EvaluationWriter, GovernanceWriter, ReviewWriter):
+class StateWriter(StateReader, EvaluationWriter, GovernanceWriter, ReviewWriter, OutboxWriter, IncidentWriter):
     """The only type that changes the state."""
 
     def __init__(self, url: str) -> None:
@@ -309,39 +290,6 @@ class StateWriter(StateReader, EvaluationWriter, GovernanceWriter, ReviewWriter)
                 connection.execute(update(t.approvals).where(c.approval_id == key).values(**more))
             entry = AuditEntry(approver, "approve", rollout.rollout_id, note or "approved", {"stage": rollout.stage})
             append_audit(connection, entry, rollout.policy_hash, now)
-
-    def record_sending(self, outbox_id: str, receiver: str, now: datetime) -> None:
-        """Before a message is sent: from here on a crash makes the next attempt look it up first."""
-        values = {"status": "sending", "receiver": receiver, "attempts": t.outbox.c.attempts + 1}
-        with self._transaction() as connection:
-            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
-
-    def record_sent(self, outbox_id: str, receipt: Mapping[str, Any], now: datetime) -> None:
-        """After a message was delivered."""
-        values = {"status": "sent", "receipt": canonical(dict(receipt)), "sent_at": to_text(now), "error": None}
-        with self._transaction() as connection:
-            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
-
-    def record_failed(self, outbox_id: str, error: str, retry_at: datetime | None) -> None:
-        """After a failed attempt: again at `retry_at`, or never (dead) when it is None."""
-        values: dict[str, Any] = {"status": "dead", "error": error}
-        if retry_at is not None:
-            values = {"status": "sending", "error": error, "next_attempt_at": to_text(retry_at)}
-        with self._transaction() as connection:
-            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
-
-    def record_suppressed(self, outbox_id: str, reason: str, now: datetime) -> None:
-        """A message that need not be sent (inhibited, silenced, a duplicate), with the reason."""
-        values = {"status": "suppressed", "error": reason, "sent_at": to_text(now)}
-        with self._transaction() as connection:
-            connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
-
-    def record_alerted(self, incident_id: str, at: datetime) -> None:
-        """When the first message of an incident reached people (kept once)."""
-        c = t.incidents.c
-        with self._transaction() as connection:
-            first = (c.incident_id == incident_id, c.alerted_at.is_(None))
-            connection.execute(update(t.incidents).where(*first).values(alerted_at=to_text(at)))
 
     def record_cut_verified(self, rollout_id: str, change: Commit, now: datetime) -> None:
         """The cut has been verified: mark the rollout, and write the incident, audit row and message that say so."""

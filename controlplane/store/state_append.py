@@ -141,13 +141,15 @@ def put_facts_head(connection: Connection, found: FactsHead) -> None:
 
 def upsert_incident(connection: Connection, incident: IncidentRow) -> None:
     c = t.incidents.c
-    times = ("onset_at", "detected_at", "cut_at", "verified_at", "alerted_at", "resolved_at")
-    plain = ("rollout_id", "release", "state", "severity", "title", "trigger", "customers_exposed")
+    moments = ("onset_at", "detected_at", "cut_at", "verified_at", "alerted_at", "resolved_at")
+    times = (*moments, "acknowledged_at", "reviewed_at")
+    plain = ("rollout_id", "release", "state", "severity", "title", "trigger", "customers_exposed", "owner")
     values: dict[str, Any] = {name: getattr(incident, name) for name in plain}
     for name in times:
         moment = getattr(incident, name)
         values[name] = None if moment is None else to_text(moment)
     values |= {"evidence": canonical(incident.evidence), "timeline": canonical(list(incident.timeline))}
+    values |= {"serious": canonical(incident.serious), "containments": canonical(list(incident.containments))}
     row = connection.execute(select(c.timeline).where(c.incident_id == incident.incident_id)).first()
     if row is not None and json.loads(row.timeline) != list(incident.timeline)[: len(json.loads(row.timeline))]:
         raise LostRace(f"incident {incident.incident_id} has changed since it was read")

@@ -10,13 +10,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, inspect, select
 
-from controlplane.store import state_review_tables  # noqa: F401  its tables belong to the same metadata
+from controlplane.store import state_incident_tables, state_review_tables  # noqa: F401  their tables belong to the same metadata
 from controlplane.store import state_tables as t
 from controlplane.store.queries import load
 from controlplane.store.state_rows import to_text
 
-SCHEMA_VERSION = 3
-_STEPS = {2: "state/002_accepted_and_contained"}  # schema 3 only adds tables: the review queue
+SCHEMA_VERSION = 4
+_STEPS = {
+    2: "state/002_accepted_and_contained",
+    4: "state/004_incidents",
+}  # schema 3 only adds tables: the review queue
 
 
 def migrate(connection: Connection, now: datetime) -> None:

@@ -89,6 +89,7 @@ class OutboxItem:
     next_attempt_at: datetime
     receiver: str | None
     receipt: dict[str, Any] | None
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,11 @@ class IncidentRow:
     customers_exposed: int | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
     timeline: tuple[dict[str, str], ...] = ()
+    owner: str = ""
+    acknowledged_at: datetime | None = None
+    reviewed_at: datetime | None = None
+    serious: dict[str, Any] = field(default_factory=dict)
+    containments: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +240,7 @@ def outbox_from_row(row: Any) -> OutboxItem:
         next_attempt_at=from_text(row.next_attempt_at),
         receiver=row.receiver,
         receipt=None if row.receipt is None else json.loads(row.receipt),
+        route=row.route,
     )
 
 
@@ -256,6 +263,11 @@ def incident_from_row(row: Any) -> IncidentRow:
         customers_exposed=row.customers_exposed,
         evidence=json.loads(row.evidence),
         timeline=tuple(json.loads(row.timeline)),
+        owner=row.owner,
+        acknowledged_at=optional_time(row.acknowledged_at),
+        reviewed_at=optional_time(row.reviewed_at),
+        serious=json.loads(row.serious),
+        containments=tuple(json.loads(row.containments)),
     )
 
 

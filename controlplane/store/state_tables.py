@@ -167,6 +167,7 @@ outbox = Table(
     Column("receipt", Text, nullable=True),  # JSON: channel and message ts, or what the receiver returned
     Column("sent_at", String, nullable=True),
     Column("error", Text, nullable=True),
+    Column("route", String, nullable=False, server_default=""),  # which route this copy goes by; since schema 4
 )
 
 incidents = Table(
@@ -188,6 +189,14 @@ incidents = Table(
     Column("customers_exposed", Integer, nullable=True),
     Column("evidence", Text, nullable=False),  # JSON
     Column("timeline", Text, nullable=False),  # JSON list of {at, actor, text}
+    # since schema 4:
+    Column("owner", String, nullable=False, server_default=""),
+    Column("acknowledged_at", String, nullable=True),
+    Column("reviewed_at", String, nullable=True),
+    Column("serious", Text, nullable=False, server_default="{}"),  # JSON: since, kind, due_at, reported_at
+    Column(
+        "containments", Text, nullable=False, server_default="[]"
+    ),  # JSON list of {action, done_at, verified_at, how}
 )
 
 approvals = Table(

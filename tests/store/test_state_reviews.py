@@ -65,6 +65,9 @@ def test_a_state_of_schema_2_gets_the_tables_and_keeps_its_rows(path: Path, stat
     with closing(sqlite3.connect(path)) as raw:  # what the program of schema 2 left: none of these tables
         for table in TABLES:
             raw.execute(f"DROP TABLE {table}")
+        for column in ("owner", "acknowledged_at", "reviewed_at", "serious", "containments"):  # nor what schema 4 added
+            raw.execute(f"ALTER TABLE incidents DROP COLUMN {column}")
+        raw.execute("ALTER TABLE outbox DROP COLUMN route")
         raw.execute("DELETE FROM schema_version")
         raw.execute("INSERT INTO schema_version VALUES (2, '2026-01-01T00:00:00.000000Z')")
         raw.commit()
@@ -72,7 +75,7 @@ def test_a_state_of_schema_2_gets_the_tables_and_keeps_its_rows(path: Path, stat
     again.migrate(T0)
     assert again.review_items() == []
     assert again.author("h1") == "ben"
-    assert sorted(row["version"] for row in again.export()["schema_version"]) == [2, SCHEMA_VERSION]
+    assert sorted(row["version"] for row in again.export()["schema_version"]) == list(range(2, SCHEMA_VERSION + 1))
     again.add_review_draw(DRAW, [item()], None)
     assert again.review_items() == [item()]
     again.close()
