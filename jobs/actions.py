@@ -16,7 +16,6 @@ from alerts.model import Alert, Severity, Times
 from controlplane.core.assignment import baseline_release
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.gates import GateResult
-from controlplane.core.incident import IllegalIncidentEvent, IncidentEvent, IncidentState, advance
 from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.core.overrides import muted
 from controlplane.core.policy import Policy, parse
@@ -24,12 +23,14 @@ from controlplane.core.rollout import ActorKind, Change, Event, IllegalTransitio
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
+from jobs import incident_join, incidents
 from jobs.backtest_gate import missing_backtest
 from jobs.decisions import fallback
 from jobs.deps import Deps
 from jobs.evaluate import gate
 from jobs.evaluation_gate import missing_evaluation
 from jobs.refused import Refused as Refused
+from jobs.restart_gate import missing_aftermath
 from jobs.situation import cooldown_until
 
 ATTEMPTS = 5
@@ -55,8 +56,8 @@ def start_release(
     """Start at the first stage: after a rollback as a restart with another release, after COMPLETE as the successor of the accepted one.
 
     Raises Refused while another runs, for a release that the policy is not for, within the cooldown, without a passing evaluation of
-    exactly these artefacts where the policy asks for one, and when the policy's backtest is missing or broke its promise, unless
-    `override_backtest` says on record why it starts all the same.
+    exactly these artefacts where the policy asks for one, after a rollback before its incident is reviewed and learned from, and when the
+    policy's backtest is missing or broke its promise, unless `override_backtest` says on record why it starts all the same.
     """
     hash_ = release_hash(artefacts)
     current = state.rollout()
@@ -69,6 +70,12 @@ def start_release(
         )
     if (missing := missing_evaluation(state, policy, hash_)) is not None:
         raise Refused(f"release {release} may not start: {missing}")
+    if (
+        current is not None
+        and current.state is RolloutState.ROLLED_BACK
+        and (unlearned := missing_aftermath(state, policy, current, hash_)) is not None
+    ):
+        raise Refused(f"release {release} may not start: {unlearned}")
     if (broken := missing_backtest(state, policy)) is not None and not override_backtest:
         raise Refused(f"release {release} may not start: {broken}")
     state.register_policy(policy.hash, policy.name, policy.text, now)
@@ -147,9 +154,12 @@ def act(
     reason: str,
     now: datetime,
     expected_version: int | None = None,
+    incident_id: str = "",
     **more: Any,
 ) -> Rollout:
-    """Send a person's event; `more` are further fields of its `Change`.
+    """Send a person's event; `incident_id`: the incident that the person acts on, if any; `more` are further fields of its `Change`.
+
+    Each open incident of the rollout has it in its timeline, and a rollback is a step of one instead of a second incident (`jobs.incident_join`).
 
     Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw.
     """
@@ -174,6 +184,7 @@ def act(
         commit = Commit(rollout=after, expected_version=current.version, stage_event=str(event), audit=(audit,))
         if event is Event.ROLLBACK:
             commit = _with_incident(commit, current, policy, actor, reason, now)
+        commit = incident_join.of_person(state, commit, event, current, actor, reason, now, incident_id)
         try:
             state.commit(commit, now)
         except LostRace:
@@ -256,30 +267,7 @@ def incident_event(
     state: StateWriter, incident_id: str, target: str, actor: str, reason: str, now: datetime
 ) -> IncidentRow:
     """Move an incident along its table with a reason. Raises Refused for an unknown id or an event that it does not take."""
-    for _ in range(ATTEMPTS):
-        try:
-            return _incident_event(state, incident_id, target, actor, reason, now)
-        except LostRace:
-            continue
-    raise Refused(f"incident {incident_id} kept changing while this was tried: try again")
-
-
-def _incident_event(
-    state: StateWriter, incident_id: str, target: str, actor: str, reason: str, now: datetime
-) -> IncidentRow:
-    found = next((row for row in state.incidents() if row.incident_id == incident_id), None)
-    if found is None:
-        raise Refused(f"there is no incident {incident_id!r}: `controlplane incident list` shows them")
-    try:
-        after_state = advance(IncidentState(found.state), IncidentEvent(target))
-    except IllegalIncidentEvent as error:
-        raise Refused(str(error)) from None
-    entry = {"at": to_text(now), "actor": actor, "text": f"{target}: {reason}"}
-    resolved_at = now if after_state is IncidentState.RESOLVED else found.resolved_at
-    after = replace(found, state=str(after_state), resolved_at=resolved_at, timeline=(*found.timeline, entry))
-    audit = AuditEntry(actor, f"incident_{target}", incident_id, reason)
-    state.commit(Commit(audit=(audit,), incident=after), now)
-    return after
+    return incidents.act(state, incident_id, target, actor, reason, now)
 
 
 def status(state: Any, policy: Policy, now: datetime | None = None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs import cli_after as cli_after  # adds to the group of incidents
 from jobs.cli_assistant import assistant
 from jobs.cli_csat import csat
 from jobs.cli_decide import containment, disable_execution, enable_execution, override, tick

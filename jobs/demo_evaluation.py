@@ -14,15 +14,12 @@ from typing import Any
 
 from controlplane.core.acceptance_file import parse_criteria
 from controlplane.evaluation.cases import Case
-from controlplane.evaluation.rows_from import cases_of_facts
 from controlplane.evaluation.shipped import shipped_cases
 from controlplane.settings import shipped_policy
-from controlplane.store.queries import load
 from controlplane.store.state_evaluation import CriteriaRow, RunRow
 from controlplane.store.state_rows import IncidentRow
-from controlplane.store.utc import to_naive
 from jobs import datasets
-from jobs.dataset_command import incident_span
+from jobs.after_learn import learn
 from jobs.deps import Deps
 from jobs.evaluation_run import Candidate, register, run
 
@@ -72,21 +69,14 @@ class OfflineEvaluation:
 
     def learn(self, incident: IncidentRow) -> str:
         """Append the incident's failed conversations and register the same criteria for the new version; says how many rows."""
-        cases = self._failures(incident)
-        origin = f"incident:{incident.incident_id}"
-        row, added = datasets.append(self.deps.state, self._folders[0], DATASET, cases, origin, QUALITY, self.clock())
+        found = learn(
+            self.deps, self.clock(), incident=incident.incident_id, data=DATASET, limit=INCIDENT_ROWS, actor=QUALITY
+        )
         self._register(f"the data set has learned from {incident.incident_id}; the lines are the same")
         return (
-            f"learned: {added} conversations that failed in the incident join data set {DATASET} ({row.rows} rows); "
+            f"learned: {found['added']} conversations that failed in the incident join data set {DATASET} ({found['rows']} rows); "
             "the same criteria, with the same lines, are registered for the new version"
         )
-
-    def _failures(self, incident: IncidentRow) -> Sequence[Case]:
-        since, until = incident_span(incident)
-        span = {"since": to_naive(since), "until": to_naive(until), "limit": INCIDENT_ROWS}
-        with self.deps.warehouse.cursor() as cursor:
-            rows = cursor.execute(load("datasets/failures"), span).fetchall()
-        return cases_of_facts(rows, f"incident:{incident.incident_id}")
 
     def _register(self, reason: str = "") -> None:
         text = shipped_policy("demo_criteria")

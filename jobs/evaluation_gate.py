@@ -44,14 +44,26 @@ def missing_evaluation(state: StateReader, policy: Policy, release_hash: str) ->
         return f"the audit log is broken at row {broken.seq}, so nothing vouches for an evaluation: `controlplane audit verify`"
     if (lost := lost_evaluation(state, release_hash)) is not None:
         return lost
-    in_force = {row.name: row for row in registered}  # the newest of each name stays
-    hashes = {row.criteria_hash: row for row in in_force.values()}
-    mine = state.evaluation_runs(release_hash)
-    runs = [run for run in mine if run.finished_at is not None and run.criteria_hash in hashes]
+    hashes = _in_force(state, policy)
+    runs = counting_runs(state, policy, release_hash)
     if not runs:
-        return _none_counts(mine, release_hash, list(in_force.values()))
+        return _none_counts(state.evaluation_runs(release_hash), release_hash, list(hashes.values()))
     problems = [found for run in runs if (found := _problem(state, run, hashes[run.criteria_hash])) is not None]
     return problems[-1] if problems else None
+
+
+def counting_runs(state: StateReader, policy: Policy, release_hash: str) -> list[RunRow]:
+    """Finished runs of these artefacts under the criteria in force, whatever their verdict, oldest first."""
+    hashes = _in_force(state, policy)
+    mine = state.evaluation_runs(release_hash)
+    return [run for run in mine if run.finished_at is not None and run.criteria_hash in hashes]
+
+
+def _in_force(state: StateReader, policy: Policy) -> dict[str, CriteriaRow]:
+    """By hash: the newest registration of every name that the policy asks for."""
+    wanted = policy.evaluation.criteria
+    newest = {row.name: row for row in state.criteria() if not wanted or is_named(row, wanted)}
+    return {row.criteria_hash: row for row in newest.values()}
 
 
 def is_named(row: CriteriaRow, wanted: str) -> bool:

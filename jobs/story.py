@@ -17,7 +17,7 @@ from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.simulation.needs import Need
 from controlplane.simulation.review import label_output
 from controlplane.store.state_rows import IncidentRow
-from jobs import actions, evaluate, reviews, tick
+from jobs import actions, after_actions, evaluate, reviews, tick
 from jobs.demo_evaluation import OfflineEvaluation, first_cases, told, unasked
 from jobs.deps import Deps
 from jobs.evaluation_command import passed
@@ -27,6 +27,10 @@ APPROVER = "Noor (simulated approver)"
 AUTHOR = "Sam (simulated author)"
 REVIEWER = "Rita (simulated reviewer)"
 ON_CALL = "Kim (simulated on-call)"
+ACTION_ITEMS = (
+    ("knowledge", "Check every import of the knowledge base against the questions that customers ask most"),
+    ("guardrail", "Let no answer out whose numbers are not in its sources"),
+)
 
 MINUTE = timedelta(minutes=1)
 STEP = 2 * MINUTE  # one heartbeat of the control process every two minutes of the story
@@ -203,6 +207,8 @@ class Story:
     def _learn(self, incident: IncidentRow) -> None:
         """What customers met joins the data set; the same artefacts would not be let in again, the fixed ones are."""
         self._say(self.offline.learn(incident))
+        self._write_down(incident)
+        self._move(incident.incident_id, "review", "the import went in unasked: its topics are in the data set now")
         self._evaluate(self.bad)
         deps, bad = self.deps, self.bad
         try:
@@ -212,6 +218,14 @@ class Story:
         else:
             raise RuntimeError("the release of the incident was let in again")
         self._evaluate(self.fixed)
+
+    def _write_down(self, incident: IncidentRow) -> None:
+        """What is to be done, with an owner and a time."""
+        due = self.clock.now + timedelta(days=7)
+        for kind, text in ACTION_ITEMS:
+            found = (self.deps.state, incident.incident_id, kind, text, AUTHOR, due, ON_CALL, self.clock.now)
+            after_actions.add(*found)
+        self._say(f"{len(ACTION_ITEMS)} action items written down, due {due:%Y-%m-%d}")
 
     def _repair(self) -> IncidentRow:
         """The cut is verified within seconds; people find the cause and resolve the incident."""

@@ -47,6 +47,8 @@ WORK: dict[str, str] = {
     "review_build": "jobs.weekly_work:build",
     "review_pin": "jobs.weekly_work:pin",
     "review_rebuild": "jobs.weekly_work:rebuild",
+    "incident_learn": "jobs.after_learn:learn",
+    "incident_report": "jobs.after_report:write",
 }
 
 

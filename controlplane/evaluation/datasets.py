@@ -19,6 +19,7 @@ from controlplane.core.audit import canonical, sha256_text
 from controlplane.evaluation.cases import Case, case_of, distinct
 
 HEADER = "controlplane data set 1\n"
+OF_INCIDENT = "incident:"  # origin of rows that come from an incident
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class DataSet:
         return sha256_text(HEADER + self.text)
 
     def summary(self) -> dict[str, object]:
-        """What is in it: rows by what they ask for, by origin and by topic."""
+        """What is in it: rows by what they ask for, by origin, by topic and, where there are any, by the incident they come from."""
         asks: Counter[str] = Counter()
         for case in self.cases:
             asks["intent"] += case.expected_intent is not None
@@ -53,11 +54,15 @@ class DataSet:
             asks["out of scope"] += case.out_of_scope
         origins = Counter(case.slice("origin") for case in self.cases)
         topics = Counter(case.slices.get("topic", "") for case in self.cases)
+        incidents = Counter(
+            case.origin.partition(":")[2] for case in self.cases if case.origin.startswith(OF_INCIDENT)
+        )
         return {
             "rows": len(self.cases),
             "asks": {key: count for key, count in asks.items() if count},
             "origins": dict(sorted(origins.items(), key=str)),
             "topics": {key or "(none)": count for key, count in sorted(topics.items())},
+            **({"incidents": dict(sorted(incidents.items()))} if incidents else {}),
         }
 
 

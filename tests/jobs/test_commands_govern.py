@@ -97,7 +97,11 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
     needed = {
         ("sql",): ("SELECT 1",),
         ("release", "changed"): ("a prompt",),
-        **{("incident", name): ("i1",) for name in ("ack", "resolve", "review")},
+        **{("incident", name): ("i1",) for name in ("ack", "resolve", "review", "report")},
+        ("incident", "learn"): ("i1", "--data", "support"),
+        ("incident", "action", "add"): ("i1", "do it", "--kind", "prompt", "--owner", "sam"),
+        ("incident", "action", "done"): ("i1-a1", "--evidence", "run"),
+        ("incident", "action", "drop"): ("i1-a1",),
         ("eval", "run"): ("--data", "support", "--criteria", "quality"),
         ("eval", "show"): ("ev-1",),
         ("dataset", "append"): ("support", "--from-incident", "i1"),

@@ -200,6 +200,9 @@ def test_after_a_rollback_only_a_person_restarts_with_another_release_and_a_reso
         actions.incident_event(deps.state, incident_id, event, "ana", "fixed", now)
     with pytest.raises(actions.Refused, match="other artefacts"):
         restart({"model": "m1"})
+    with pytest.raises(actions.Refused, match="is resolved and not reviewed"):
+        restart({"model": "m2"})
+    actions.incident_event(deps.state, incident_id, "review", "ana", "the prompt left the limit out", now)
     restart({"model": "m2"})
     rollout = deps.state.rollout()
     assert rollout is not None
