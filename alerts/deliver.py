@@ -1,137 +1,70 @@
 """From the outbox to people: the hands of the alert pipeline.
 
-For each message: **sending** is written first, then the receiver is asked once, then the result is written. A crash between any
-two of these steps leaves the message due again, with an attempt on record; the receiver then looks up whether it arrived
-before it sends again. So nothing acknowledged is lost, and a reader sees it once.
+A message is **routed** first: its row is given the name of a route, and copies are added for the other routes that take it, in one transaction. For
+each message that is told, **sending** is written first, then the receiver is asked once, then the result is written. A crash between any two of these
+steps leaves the message due again, with an attempt on record; the receiver then looks up whether it arrived before it sends again. So nothing
+acknowledged is lost, and a reader sees it once.
 
 A receiver that fails costs a delay and nothing else: nobody waits here. Failures are retried with a growing pause (or the one
 the receiver asked for), and while a receiver is paused the others of its messages do not knock either. After
-`Retry.tell_next_after` failures the next receiver of the route is told as well; after `Retry.max_attempts`, or where only a
-person can help (a revoked token), the message is a dead letter: the next receiver gets all of it with the reason, and only
-then it is marked dead. If none takes it, it stays due.
+`Retry.tell_next_after` failures the next receiver of the route is told as well, and at once of something grave while a receiver is known to be
+down; after `Retry.max_attempts`, or where only a person can help (a revoked token), the message is a dead letter: the next receiver gets all of it
+with the reason, and only then it is marked dead, with an alert of its own (`delivery_failed`) that goes by another receiver. If none takes it, it
+stays due.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Protocol
 
-from alerts.history import Item, candidate_of, compose, first_told, group_key, iso, log_entries
+from alerts.dead_letter import news_of, over_of, prefix_of
+from alerts.delivery import (
+    DeliveryResult,
+    OutboxReader,
+    OutboxWriter,
+    Pauses,
+    Receiver,
+    Result,
+    Retry,
+    Rules,
+)
+from alerts.fan_out import assign
+from alerts.history import Item, candidate_of, chain_of_item, compose, first_told, iso, log_entry
 from alerts.message import DeliveryError, Message, Receipt
-from alerts.model import Alert
+from alerts.model import Alert, Severity
 from alerts.pipeline import (
-    DEFAULT_INHIBITIONS,
     Candidate,
     Context,
     Group,
-    Inhibition,
     Reason,
-    Route,
-    Silence,
     StageName,
-    Timing,
     Withheld,
+    chain_of,
+    is_urgent,
     run,
 )
+from alerts.reminders import reminders
 from alerts.stages import STAGES
 
+__all__ = [
+    "DeliveryResult",
+    "OutboxReader",
+    "OutboxWriter",
+    "Pauses",
+    "Receiver",
+    "Result",
+    "Retry",
+    "Rules",
+    "deliver_due",
+]
 
-class OutboxReader(Protocol):
-    """Looks at the outbox; `controlplane.store.state.StateReader` is one."""
-
-    def outbox_due(self, now: datetime) -> Sequence[Item]: ...
-    def outbox(self) -> Sequence[Item]: ...
-
-
-class OutboxWriter(Protocol):
-    """Records what became of messages; `controlplane.store.state.StateWriter` is one."""
-
-    def record_sending(self, outbox_id: str, receiver: str, now: datetime) -> None: ...
-    def record_sent(self, outbox_id: str, receipt: Mapping[str, Any], now: datetime) -> None: ...
-    def record_failed(self, outbox_id: str, error: str, retry_at: datetime | None) -> None: ...
-    def record_suppressed(self, outbox_id: str, reason: str, now: datetime) -> None: ...
-
-
-class Receiver(Protocol):
-    """Tries once to tell people; raises `DeliveryError`. See `alerts.message` for how to write one."""
-
-    @property
-    def name(self) -> str: ...
-    def send(self, message: Message) -> Receipt: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Pauses between attempts: `first * 2^(attempt - 1)`, at most `longest`. The defaults reach four hours."""
-
-    first: timedelta = timedelta(seconds=2)
-    longest: timedelta = timedelta(seconds=60)
-    tell_next_after: int = 3
-    max_attempts: int = 240
-
-    def pause(self, attempt: int, asked: float | None) -> timedelta:
-        """How long to wait after this attempt; what the receiver asked for goes first."""
-        if asked is not None:
-            return timedelta(seconds=asked)
-        return min(self.first * (1 << min(attempt - 1, 20)), self.longest)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How alerts are routed, held back and retried. The last route must take everything."""
-
-    routes: tuple[Route, ...]
-    inhibitions: tuple[Inhibition, ...] = DEFAULT_INHIBITIONS
-    silences: tuple[Silence, ...] = ()
-    timing: Timing = field(default_factory=Timing)
-    retry: Retry = field(default_factory=Retry)
-
-    def __post_init__(self) -> None:
-        if not self.routes or self.routes[-1].matcher.any_of or not self.routes[-1].receivers:
-            raise ValueError("the last route must match everything and name a receiver, or alerts could be lost")
-
-
-class Result(StrEnum):
-    """What became of a message in this run."""
-
-    SENT = "sent"
-    FOUND = "found"  # an earlier attempt had arrived
-    SUPPRESSED = "suppressed"
-    DELAYED = "delayed"
-    FAILED = "failed"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
-    """What became of one message of the outbox, and why.
-
-    `alerted_at` is when people were first told of its incident, by whichever receiver; None while they were not.
-    """
-
-    outbox_id: str
-    incident_id: str | None
-    result: Result
-    reason: str
-    receiver: str | None = None
-    receipt: Mapping[str, Any] | None = None
-    alerted_at: datetime | None = None
-    next_attempt_at: datetime | None = None
-
-
-@dataclass(slots=True)
-class Pauses:
-    """Until when a receiver is left alone, by name. Kept between runs by whoever calls `deliver_due`."""
-
-    until: dict[str, datetime] = field(default_factory=dict)
-
-    def active(self, receiver: str, now: datetime) -> bool:
-        """Whether the receiver is paused now."""
-        until = self.until.get(receiver)
-        return until is not None and now < until
+MAX_ROUNDS = 20
+PATIENCE = timedelta(
+    seconds=10
+)  # a grave message does not wait longer for a paused receiver before its stand-in is told
+REMIND_EVERY = timedelta(seconds=30)
 
 
 def deliver_due(
@@ -141,34 +74,27 @@ def deliver_due(
     now: datetime,
     rules: Rules,
     pauses: Pauses | None = None,
-    active: Sequence[Alert] = (),
+    active: Callable[[], Sequence[Alert]] = tuple,
 ) -> list[DeliveryResult]:
-    """Tell all that is due at `now` and write what became of it. `active` are alerts that fire and were told before.
+    """Tell all that is due at `now` and write what became of it. `active` looks up the alerts that fire and were told before,
+    and is asked only where something is due.
 
-    Messages that waited for an earlier one of their incident follow in the same call. Errors of a receiver become results;
+    Messages that waited for an earlier one of their chain follow in the same call. Errors of a receiver become results;
     only an error of the state itself is raised.
     """
-    desk = _Desk(reader, writer, receivers, now, rules, pauses if pauses is not None else Pauses(), tuple(active))
-    results: dict[str, DeliveryResult] = {}
+    desk = _Desk(reader, writer, receivers, now, rules, pauses if pauses is not None else Pauses(), active)
+    desk.remind()
     for _ in range(MAX_ROUNDS):
-        due = [item for item in reader.outbox_due(now) if _is_open(results.get(item.outbox_id))]
+        due = desk.due()
         told = desk.round(due) if due else []
-        results |= {result.outbox_id: result for result in told}
-        if not any(result.result in (Result.SENT, Result.FOUND) for result in told):
+        if not any(result.result in (Result.SENT, Result.FOUND, Result.DEAD) for result in told):
             break
-    return list(results.values())
-
-
-MAX_ROUNDS = 20
-
-
-def _is_open(result: DeliveryResult | None) -> bool:
-    return result is None or result.result is Result.DELAYED
+    return list(desk.results.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
-    """One run: what it works with."""
+    """One run: what it works with, and what became of each message so far."""
 
     reader: OutboxReader
     writer: OutboxWriter
@@ -176,64 +102,160 @@ class _Desk:
     now: datetime
     rules: Rules
     pauses: Pauses
-    active: tuple[Alert, ...]
+    active: Callable[[], Sequence[Alert]]
+    results: dict[str, DeliveryResult] = field(default_factory=dict)
+
+    def remind(self) -> None:
+        """Write the reminders of incidents that still fire; looked at now and then, for it reads every open incident."""
+        if self.pauses.reminded_at is not None and self.now - self.pauses.reminded_at < REMIND_EVERY:
+            return
+        self.pauses.reminded_at = self.now
+        if incidents := self.reader.unfinished_incidents():
+            for message, route in reminders(self.reader.outbox_of(incidents), self.rules, self.now):
+                self.writer.add_message(message, self.now, route)
+
+    def due(self) -> list[Item]:
+        """What is due and not settled in this run, every message with a route that exists."""
+        found = self._open(self.reader.outbox_due(self.now))
+        names = {route.name for route in self.rules.routes}
+        lost = [item for item in found if item.route not in names]
+        if not lost:
+            return found
+        history = self.reader.outbox_of({item.incident_id for item in lost if item.incident_id})
+        assigned = assign(lost, history, self.rules.routes)
+        if assigned.routes:
+            self.writer.record_routed(assigned.routes)
+        for outbox_id, route in assigned.gone.items():
+            self._settle(
+                [Withheld(outbox_id, StageName.ROUTE, Reason.NO_ROUTE, f"'{route}' is no route any more")], lost
+            )
+        return self._open(self.reader.outbox_due(self.now))
+
+    def _open(self, items: Iterable[Item]) -> list[Item]:
+        return [item for item in items if self._is_open(item.outbox_id)]
+
+    def _is_open(self, outbox_id: str) -> bool:
+        result = self.results.get(outbox_id)
+        return result is None or result.result is Result.DELAYED
 
     def round(self, due: Sequence[Item]) -> list[DeliveryResult]:
-        items = list(self.reader.outbox())
-        candidates = [candidate_of(item) for item in due]
-        context = Context(
-            now=self.now,
-            routes=self.rules.routes,
-            entries=log_entries(items),
-            active=self.active,
-            inhibitions=self.rules.inhibitions,
-            silences=self.rules.silences,
-            timing=self.rules.timing,
-        )
-        outcome = run(STAGES, candidates, context)
-        results = [self._withhold(withheld, candidates) for withheld in outcome.withheld]
-        histories: dict[str, list[Item]] = {group.key: [] for group in outcome.groups}
-        for item in items:
-            if (key := group_key(item)) in histories:
-                histories[key].append(item)
-        # Fewest attempts first: while a receiver is down, an old message must not take every try of a newer incident.
-        for group in sorted(outcome.groups, key=lambda g: (g.lead.attempts, g.lead.created_at)):
-            results += self._tell(group, histories[group.key])
+        """One pass of the pipeline over what is due and what is open in the same chains."""
+        routes = self.rules.routes
+        candidates = {item.outbox_id: candidate_of(item) for item in due}
+        incidents = {c.alert.incident_id for c in candidates.values() if c.alert.incident_id}
+        loose = any(c.alert.incident_id is None for c in candidates.values())
+        history = self.reader.outbox_of(incidents, self.now - self.rules.longest_repeat if loose else None)
+        chains: dict[str, list[Item]] = {chain_of(c, routes): [] for c in candidates.values()}
+        for item in history:
+            if (key := chain_of_item(item, routes)) in chains:
+                chains[key].append(item)
+                if item.status == "sending" and self._is_open(item.outbox_id):  # begun: it goes first
+                    candidates.setdefault(item.outbox_id, candidate_of(item))
+        outcome = run(STAGES, list(candidates.values()), self._context(chains))
+        results = self._settle(outcome.withheld, history)
+        for group in sorted(outcome.groups, key=self._turn):
+            mine = [item for item in history if item.incident_id and item.incident_id == group.lead.alert.incident_id]
+            results += self._tell(group, chains[group.key], first_told(mine or chains[group.key]) or self.now)
+        self.results.update({result.outbox_id: result for result in results})
+        self._let_wait(results)
         return results
 
-    def _withhold(self, withheld: Withheld, candidates: Sequence[Candidate]) -> DeliveryResult:
-        incident = next(c.alert.incident_id for c in candidates if c.outbox_id == withheld.outbox_id)
-        detail = f" ({withheld.detail})" if withheld.detail else ""
-        reason = f"{withheld.stage.value}: {withheld.reason}{detail}"
-        if withheld.reason.is_final:
-            self.writer.record_suppressed(withheld.outbox_id, reason, self.now)
-        result = Result.SUPPRESSED if withheld.reason.is_final else Result.DELAYED
-        return DeliveryResult(withheld.outbox_id, incident, result, reason)
+    def _let_wait(self, results: Iterable[DeliveryResult]) -> None:
+        """What waits for a receiver is not read again before that may be asked: an outage must not make every round longer."""
+        by_time: dict[datetime, list[str]] = {}
+        for result in results:
+            if result.result is Result.DELAYED and result.next_attempt_at is not None:
+                by_time.setdefault(result.next_attempt_at, []).append(result.outbox_id)
+        for until, ids in by_time.items():
+            self.writer.record_waiting(ids, until)
 
-    def _tell(self, group: Group, history: Sequence[Item]) -> list[DeliveryResult]:
-        """One message to the first receiver of the route; then the other members of the group."""
+    def _context(self, chains: Mapping[str, Sequence[Item]]) -> Context:
+        entries = {key: entry for key, items in chains.items() if (entry := log_entry(items)) is not None}
+        rules = self.rules
+        return Context(
+            now=self.now,
+            routes=rules.routes,
+            entries=entries,
+            active=tuple(self.active()),
+            inhibitions=rules.inhibitions,
+            silences=rules.silences,
+            timing=rules.timing,
+        )
+
+    def _turn(self, group: Group) -> tuple[bool, bool, int, datetime]:
+        # While a receiver hangs, the others go first; and an old message must not take every try of a newer incident.
+        ailing = bool(self.pauses.failures.get(group.receivers[0]))
+        return ailing, not any(map(is_urgent, group.members)), group.lead.attempts, group.lead.created_at
+
+    def _settle(self, withheld: Sequence[Withheld], items: Iterable[Item]) -> list[DeliveryResult]:
+        """Write what is withheld for good, all at once; the results."""
+        incidents = {item.outbox_id: item.incident_id for item in items}
+        reasons = {one.outbox_id: _why(one) for one in withheld}
+        final = {one.outbox_id: reasons[one.outbox_id] for one in withheld if one.reason.is_final}
+        if final:
+            self.writer.record_suppressed(final, self.now)
+        found = [
+            DeliveryResult(
+                outbox_id,
+                incidents.get(outbox_id),
+                Result.SUPPRESSED if outbox_id in final else Result.DELAYED,
+                reason,
+            )
+            for outbox_id, reason in reasons.items()
+        ]
+        self.results.update({result.outbox_id: result for result in found})
+        return found
+
+    def _tell(self, group: Group, history: Sequence[Item], alerted: datetime) -> list[DeliveryResult]:
+        """One message to the first receiver of the route."""
         lead, name = group.lead, group.receivers[0]
-        if self.pauses.active(name, self.now):
-            return [self._delayed(c, Reason.RECEIVER_PAUSED, self.pauses.until[name]) for c in group.members]
-        alerted = first_told(history) or self.now
-        message = compose(group, history, name, alerted)
+        until = self.pauses.until.get(name)
+        paused = until is not None and self.now < until
+        if until is not None and paused and not self._cannot_wait(group, until):
+            return [self._delayed(c, Reason.RECEIVER_PAUSED, until) for c in group.all]
+        timing = self.rules.timing_of(lead.route)
+        message = compose(group, history, name, alerted, timing.repeat_interval)
         self.writer.record_sending(lead.outbox_id, name, self.now)
-        receipt, problem = self._try(name, message)
+        if until is not None and paused:
+            problem: DeliveryError | None = DeliveryError(f"{name}: asked for a pause until {iso(until)}")
+            receipt: Receipt = {}
+        else:
+            receipt, problem = self._try(name, message)
         if problem is not None:
-            rest = [self._delayed(c, Reason.WAITS_FOR_EARLIER, None) for c in group.members[1:]]
-            return [self._failed(group, message, problem), *rest]
-        told = receipt.get("told", list(message.told))
-        stored = {**receipt, "receiver": name, "told": told, "sent_at": iso(self.now)}
-        self.writer.record_sent(lead.outbox_id, stored, self.now)
-        result = Result.FOUND if receipt.get("found") else Result.SENT
-        sent = DeliveryResult(lead.outbox_id, lead.alert.incident_id, result, group.reason, name, stored, alerted)
-        return [sent, *(self._told_with(c, lead, told) for c in group.members[1:])]
+            return self._failed(group, message, problem, until if paused else None)
+        return self._sent(group, message, receipt, alerted)
 
-    def _told_with(self, candidate: Candidate, lead: Candidate, told: Sequence[str]) -> DeliveryResult:
-        if candidate.alert.key not in told:  # the message that was found had been written without it
-            return self._delayed(candidate, Reason.WAITS_FOR_EARLIER, None)
-        withheld = Withheld(candidate.outbox_id, StageName.NOTIFY, Reason.GROUPED, lead.outbox_id)
-        return self._withhold(withheld, [candidate])
+    def _cannot_wait(self, group: Group, until: datetime) -> bool:
+        """Whether the next receiver is to be told of it now, since the first is not to be asked for a while."""
+        grave = any(c.alert.severity.rank <= Severity.ERROR.rank for c in group.members)
+        return grave and group.lead.attempts == 0 and len(group.receivers) > 1 and until - self.now > PATIENCE
+
+    def _sent(self, group: Group, message: Message, receipt: Receipt, alerted: datetime) -> list[DeliveryResult]:
+        lead, name = group.lead, group.receivers[0]
+        found = bool(receipt.get("found"))
+        # A message that was found and does not say what it told was written for its lead at least.
+        told = receipt.get("told", [lead.alert.key] if found else list(message.told))
+        stored = {**receipt, "receiver": name, "told": told, "sent_at": iso(self.now)}
+        words = _grouped(group, told)
+        self.writer.record_sent(lead.outbox_id, stored, self.now, words)
+        self.pauses.stood_in.discard(lead.outbox_id)
+        if self.pauses.took(name):
+            self._recovered(name)
+        incident, result = lead.alert.incident_id, Result.FOUND if found else Result.SENT
+        sent = DeliveryResult(lead.outbox_id, incident, result, group.reason, name, stored, alerted)
+        return [sent, *self._rest(group, words)]
+
+    def _rest(self, group: Group, words: Mapping[str, str], until: datetime | None = None) -> list[DeliveryResult]:
+        """Of the group's other messages: those told inside (`words` by id), and those that still wait, `until` when."""
+        others = [c for c in group.all if c is not group.lead]
+        waiting = [self._delayed(c, Reason.WAITS_FOR_EARLIER, until) for c in others if c.outbox_id not in words]
+        incident = group.lead.alert.incident_id
+        return [*waiting, *(DeliveryResult(one, incident, Result.SUPPRESSED, why) for one, why in words.items())]
+
+    def _recovered(self, name: str) -> None:
+        newest = self.reader.newest_message(prefix_of(name))
+        if newest is not None and (over := over_of(newest, self.now)) is not None:
+            self.writer.add_message(over, self.now)
 
     def _delayed(self, candidate: Candidate, reason: Reason, until: datetime | None) -> DeliveryResult:
         incident = candidate.alert.incident_id
@@ -252,25 +274,38 @@ class _Desk:
         except Exception as problem:  # a defect in one receiver must not keep the others from telling
             return {}, DeliveryError(f"{name}: unexpected {type(problem).__name__}: {problem}")
 
-    def _failed(self, group: Group, message: Message, problem: DeliveryError) -> DeliveryResult:
+    def _failed(
+        self, group: Group, message: Message, problem: DeliveryError, paused_until: datetime | None
+    ) -> list[DeliveryResult]:
+        """An attempt that did not succeed, or (`paused_until`) was not made because the receiver is paused for long."""
         lead, name, retry = group.lead, group.receivers[0], self.rules.retry
         attempt = lead.attempts + 1
-        pause = retry.pause(attempt, problem.retry_after)
+        until = paused_until or self.now + retry.pause(attempt, problem.retry_after)
         last = problem.permanent or attempt >= retry.max_attempts
-        if not problem.permanent:
-            self.pauses.until[name] = self.now + pause
-        heard = self._tell_next(group, message, problem) if last or attempt == retry.tell_next_after else None
-        retry_at = None if last and heard else self.now + (retry.longest if last else pause)
-        self.writer.record_failed(lead.outbox_id, _error(problem, heard), retry_at)
-        return DeliveryResult(
+        if paused_until is None:
+            failures = self.pauses.failed(name, None if problem.permanent else until)
+            down = failures > retry.tell_next_after and attempt == 1
+        else:
+            down = True
+        soon = (down or attempt == retry.tell_next_after) and lead.outbox_id not in self.pauses.stood_in
+        heard = self._tell_next(group, message, problem) if last or soon else None
+        if heard is not None:
+            self.pauses.stood_in.add(lead.outbox_id)
+        retry_at = None if last and heard else self.now + retry.longest if last else until
+        error = _error(problem, heard)
+        news = news_of(lead, name, error, self.now) if retry_at is None else None
+        words = _grouped(group, message.told) if retry_at is None else {}
+        self.writer.record_failed(lead.outbox_id, error, retry_at, self.now, news, words)
+        failed = DeliveryResult(
             lead.outbox_id,
             lead.alert.incident_id,
             Result.DEAD if retry_at is None else Result.FAILED,
-            _error(problem, heard),
+            error,
             heard or name,
             alerted_at=self.now if heard else None,
             next_attempt_at=retry_at,
         )
+        return [failed, *self._rest(group, words, retry_at)]
 
     def _tell_next(self, group: Group, message: Message, problem: DeliveryError) -> str | None:
         """Give the message, with what happened to it, to the route's next receiver that takes it; its name, or None."""
@@ -281,6 +316,18 @@ class _Desk:
             if refused is None:
                 return name
         return None
+
+
+def _grouped(group: Group, told: Sequence[str]) -> dict[str, str]:
+    """The other messages of the group whose alert keys are among those told, by id, with the words that say so."""
+    lead = group.lead
+    inside = [c.outbox_id for c in group.all if c is not lead and c.alert.key in told]
+    return {one: _why(Withheld(one, StageName.NOTIFY, Reason.GROUPED, lead.outbox_id)) for one in inside}
+
+
+def _why(withheld: Withheld) -> str:
+    detail = f" ({withheld.detail})" if withheld.detail else ""
+    return f"{withheld.stage.value}: {withheld.reason}{detail}"
 
 
 def _error(problem: DeliveryError, heard: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What people were told before, read from the outbox, and the next message of an incident that follows from it. Pure.
+"""What people were told before, read from the outbox, and the next message of a chain that follows from it. Pure.
 
 The outbox is the notification log: a sent item's receipt says which receiver took it, when (`sent_at`), which alert keys it told
 (`told`) and, for the first message of an incident, where it stands (`parent`).
@@ -7,14 +7,26 @@ The outbox is the notification log: a sent item's receipt says which receiver to
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from alerts.message import Message
 from alerts.model import Alert, AlertFormatError, Severity
-from alerts.pipeline import Candidate, Group, LogEntry, gravest_first, key_of
+from alerts.pipeline import (
+    Candidate,
+    Group,
+    LogEntry,
+    Route,
+    alert_word,
+    chain_key,
+    chain_of,
+    gravest_first,
+    incident_key,
+    route_of,
+    word_of,
+)
 from alerts.wording import headline
 
 
@@ -39,6 +51,8 @@ class Item(Protocol):
     def receiver(self) -> str | None: ...
     @property
     def receipt(self) -> dict[str, Any] | None: ...
+    @property
+    def route(self) -> str: ...
 
 
 def iso(moment: datetime) -> str:
@@ -54,7 +68,7 @@ def candidate_of(item: Item) -> Candidate:
         alert = _unreadable(item, problem)
     if alert.incident_id is None and item.incident_id is not None:
         alert = replace(alert, incident_id=item.incident_id)
-    return Candidate(item.outbox_id, item.kind, item.created_at, alert, item.attempts)
+    return Candidate(item.outbox_id, item.kind, item.created_at, alert, item.attempts, item.route)
 
 
 def _unreadable(item: Item, problem: AlertFormatError) -> Alert:
@@ -72,9 +86,17 @@ def _unreadable(item: Item, problem: AlertFormatError) -> Alert:
     )
 
 
-def group_key(item: Item) -> str:
-    """The key of the group that an outbox item belongs to."""
-    return key_of(candidate_of(item))
+def chain_of_item(item: Item, routes: Sequence[Route]) -> str:
+    """The key of the chain that a message of the outbox belongs to: at the receiver that was asked, else at the one that will be."""
+    if item.incident_id:
+        named = next((route for route in routes if route.name == item.route), None)
+        receiver = item.receiver or (named.receivers[0] if named else None)
+        if receiver is not None:
+            return incident_key(receiver, item.incident_id)
+    candidate = candidate_of(item)
+    if item.receiver is None:
+        return chain_of(candidate, routes)
+    return chain_key(item.receiver, candidate, route_of(candidate, routes))
 
 
 def sent_items(items: Iterable[Item]) -> list[Item]:
@@ -88,64 +110,79 @@ def _sent_at(item: Item) -> datetime:
     return datetime.fromisoformat(text) if isinstance(text, str) else item.created_at
 
 
-def log_entries(items: Iterable[Item]) -> dict[str, LogEntry]:
-    """What was told last about each group: of every alert the state told last, and when anything was."""
-    told: dict[str, dict[str, str]] = {}
-    moments: dict[str, datetime] = {}
-    for item in sent_items(items):
-        key = group_key(item)
-        told.setdefault(key, {}).update({_alert_of(word): word for word in (item.receipt or {}).get("told", ())})
-        moments[key] = _sent_at(item)
-    return {
-        key: LogEntry(
-            firing=frozenset(word for word in words.values() if "+" in word),
-            resolved=frozenset(word for word in words.values() if "-" in word),
-            told_at=moments[key],
-        )
-        for key, words in told.items()
-    }
-
-
-def _alert_of(key: str) -> str:
-    """Which alert an `Alert.key` speaks of, whatever its state."""
-    return key[:12]
+def log_entry(history: Iterable[Item]) -> LogEntry | None:
+    """What was told last of a chain: of every alert the state told last, and when anything was. None when nothing was."""
+    told: dict[str, str] = {}
+    newest: dict[str, tuple[datetime, str]] = {}
+    sent = sent_items(history)
+    for item in sent:
+        told.update({alert_word(key): key for key in (item.receipt or {}).get("told", ())})
+        own = candidate_of(item)
+        word = word_of(own.alert)
+        newest[word] = max(own.order, newest.get(word, own.order))
+    if not sent:
+        return None
+    moments = tuple(map(_sent_at, sent))
+    return LogEntry(
+        firing=frozenset(key for key in told.values() if "+" in key),
+        resolved=frozenset(key for key in told.values() if "-" in key),
+        told_at=moments[-1],
+        newest=newest,
+        moments=moments,
+    )
 
 
 def first_told(history: Iterable[Item]) -> datetime | None:
-    """When people were first told of an incident."""
+    """When people were first told of an incident, by whichever receiver."""
     return min(map(_sent_at, sent_items(history)), default=None)
 
 
-def compose(group: Group, history: Sequence[Item], receiver: str, alerted: datetime) -> Message:
+def compose(group: Group, history: Sequence[Item], receiver: str, alerted: datetime, repeat: timedelta) -> Message:
     """The message of a group: what happened now, and the incident's present state over all that was told and this.
 
-    `history` are all items of the same incident, `receiver` is who will be asked to take it.
+    `history` are all items of the same chain, `receiver` is who will be asked to take it, `alerted` when people were first told of the incident.
     """
     lead, sent = group.lead, sent_items(history)
-    standing = _standing([*map(candidate_of, sent), *group.members])
+    now = standing(group.all)
+    everything = [*map(candidate_of, sent), *group.all]
+    present, stands = standing(everything), _incident_standing(everything)
     parents = [item.receipt for item in sent if item.receipt and item.receipt.get("receiver") == receiver]
     parent = next((receipt for receipt in reversed(parents) if receipt.get("parent")), None)
     unreceipted = any(item.attempts and not item.receipt for item in history)
     return Message(
         outbox_id=lead.outbox_id,
         incident_id=lead.alert.incident_id,
-        event=_stamped(lead.alert, alerted),
-        view=_stamped(standing[0].alert, alerted),
-        also=tuple(headline(candidate.alert) for candidate in standing[1:]),
+        event=_stamped(now[0].alert, alerted, stands),
+        view=_stamped(present[0].alert, alerted, stands),
+        also=tuple(headline(candidate.alert) for candidate in present[1:]),
         parent=parent,
         in_doubt=lead.attempts > 0,
         parent_in_doubt=parent is None and unreceipted,
-        told=tuple(candidate.alert.key for candidate in group.members),
+        told=_last_of_each([candidate.alert.key for candidate in group.all]),
+        steps=tuple(candidate.alert.step for candidate in group.all if candidate.alert.step),
+        alerts=tuple(_stamped(candidate.alert, alerted, stands) for candidate in now),
+        repeat=repeat,
     )
 
 
-def _standing(candidates: Iterable[Candidate]) -> list[Candidate]:
+def _last_of_each(keys: Sequence[str]) -> tuple[str, ...]:
+    """The keys as they came, of equal ones the last: what is told last of an alert is where it stands."""
+    return tuple(reversed(dict.fromkeys(reversed(keys))))
+
+
+def standing(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The newest state of every alert, the gravest first."""
     newest: dict[str, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda c: (c.created_at, c.outbox_id)):
-        newest[_alert_of(candidate.alert.key)] = candidate
+    for candidate in sorted(candidates, key=lambda c: c.order):
+        newest[word_of(candidate.alert)] = candidate
     return sorted(newest.values(), key=gravest_first)
 
 
-def _stamped(alert: Alert, alerted: datetime) -> Alert:
-    return replace(alert, times=replace(alert.times, alerted=alert.times.alerted or alerted))
+def _incident_standing(candidates: Iterable[Candidate]) -> Mapping[str, str]:
+    """Where the incident stands by the newest message that says so: an alert beside its own does not know, or no longer."""
+    saying = [candidate for candidate in candidates if candidate.alert.standing]
+    return max(saying, key=lambda c: c.order).alert.standing if saying else {}
+
+
+def _stamped(alert: Alert, alerted: datetime, stands: Mapping[str, str]) -> Alert:
+    return replace(alert, times=replace(alert.times, alerted=alert.times.alerted or alerted), standing=stands)

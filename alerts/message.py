@@ -9,7 +9,8 @@ up first when `in_doubt` is set and the other side can be asked, and name it in 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from alerts.model import Alert
@@ -25,7 +26,9 @@ class Message:
     `event` is what happened now; `view` is the incident's gravest present state, for a message that is kept up to date, with
     `also` naming its other alerts. `parent` is the receipt of the incident's first message by this receiver. `in_doubt`: an
     earlier attempt of this very message may have arrived; `parent_in_doubt`: some attempt of this incident may have, without
-    a receipt. `told` are the alert keys that this message tells (stored with it, so a looked-up message says what it told).
+    a receipt. `told` are the alert keys that this message tells, oldest first (stored with it, so a looked-up message says what it told).
+    `alerts` are all alerts of the message in their newest state, the event first; `steps` what happened since the last one, line by line, oldest
+    first (the event's own step among them). `repeat`: after how long the message comes again while its alert fires.
     """
 
     outbox_id: str
@@ -37,7 +40,10 @@ class Message:
     parent: Mapping[str, Any] | None = None
     in_doubt: bool = False
     parent_in_doubt: bool = False
-    told: tuple[str, ...] = field(default_factory=tuple)
+    told: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    repeat: timedelta = timedelta(hours=4)
 
     @property
     def besides(self) -> tuple[str, ...]:

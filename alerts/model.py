@@ -40,7 +40,10 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for the worst, rising as it gets milder."""
-        return list(Severity).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Status(StrEnum):

@@ -1,34 +1,62 @@
 """An alert as a Slack Block Kit payload within Slack's limits, and as console text. Pure.
 
-Slack refuses a whole message when one text is too long or empty, so every text is cut here, in UTF-16 units (Slack counts as
-JavaScript does) and after escaping, never inside an escape. What people must see first comes first: Slack folds long
-attachments. `&`, `<` and `>` are escaped, so no text can ping a channel or disguise a link.
+What people must see first comes first: Slack folds long attachments. The pieces, their limits and their escapes are in
+`alerts.render_blocks`; which buttons make sense in `alerts.render_buttons`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from alerts.model import Alert, Severity, Status
-from alerts.wording import clean, containment, facts, headline, one_line, reading_lines, sections, timeline
+from alerts.buttons import Press
+from alerts.model import Alert, Link, Severity, Status
+from alerts.render_blocks import (
+    BLOCKS_MAX,
+    BUTTONS_MAX,
+    CONTEXT_MAX,
+    FIELD_MAX,
+    FIELDS_MAX,
+    HEADER_MAX,
+    LINE_MAX,
+    LINES_MAX,
+    SECTION_MAX,
+    Block,
+    Button,
+    actions,
+    cut,
+    fields,
+    header,
+    image,
+    joined,
+    linkable,
+    links,
+    listed,
+    section,
+    units,
+)
+from alerts.wording import containment, facts, headline, one_line, reading_lines, sections, timeline
+from alerts.wording_incident import by_command, is_over, mentions, standing_facts
+from alerts.wording_runbook import first_step, runbook
 
-HEADER_MAX = 150
-SECTION_MAX = 3_000
-FIELD_MAX = 2_000
-FIELDS_MAX = 10
-BLOCKS_MAX = 50
-BUTTONS_MAX = 25
-BUTTON_TEXT_MAX = 75
-BUTTON_VALUE_MAX = 2_000
-ACTION_ID_MAX = 255
-URL_MAX = 3_000
-CONTEXT_MAX = 1_500
+__all__ = [
+    "BLOCKS_MAX",
+    "BUTTONS_MAX",
+    "FIELDS_MAX",
+    "FIELD_MAX",
+    "HEADER_MAX",
+    "SECTION_MAX",
+    "TEXT_MAX",
+    "Button",
+    "console_text",
+    "cut",
+    "fallback",
+    "slack_message",
+    "slack_reply",
+    "units",
+]
+
 TEXT_MAX = 3_000  # Slack takes 40,000 and advises 4,000; the fallback is for notifications and for looking a message up
-
-LINES_MAX = 20
-_LINE_MAX = 600
 _COLOURS = {
     Severity.CRITICAL: "#B3261E",
     Severity.ERROR: "#E8710A",
@@ -36,64 +64,67 @@ _COLOURS = {
     Severity.INFO: "#1A73E8",
 }
 _RESOLVED_COLOUR = "#188038"
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-Block = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """Something to press; `value` comes back with the press. `style` is "", "primary" or "danger"."""
-
-    action_id: str
-    text: str
-    value: str = ""
-    style: str = ""
-    confirm: str = ""
-
-
-def units(text: str) -> int:
-    """Length as Slack counts it: UTF-16 code units."""
-    return len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
-
-
-def cut(text: str, limit: int, escape: bool = True) -> str:
-    """The text, escaped for mrkdwn if asked, in at most `limit` units, with an ellipsis where it was cut; never empty."""
-    shown = clean(text).strip()[: limit + 1]  # every character is at least one unit
-    pieces = [_ESCAPES.get(c, c) if escape else c for c in shown] or ["–"]
-    total = sum(map(units, pieces))
-    if total <= limit:
-        return "".join(pieces)
-    while total > limit - 1:
-        total -= units(pieces.pop())
-    return "".join(pieces).rstrip() + "…"
 
 
 def slack_message(
-    alert: Alert, *, also: Sequence[str] = (), note: str = "", reference: str = "", buttons: Sequence[Button] = ()
+    alert: Alert,
+    *,
+    also: Sequence[str] = (),
+    note: str = "",
+    reference: str = "",
+    buttons: Sequence[Button] = (),
+    picture: str = "",
+    steps: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The parent message: `text` (fallback, ends with `reference`), `blocks` (header) and one coloured attachment.
 
-    `also` names other alerts told in the same message, `note` is a word about the delivery itself.
+    `also` names other alerts told in the same message, `note` is a word about the delivery itself, `picture` the id of an
+    uploaded chart. `steps`: what happened before anybody could be told; a message that is told first has no thread for them.
     """
     text = fallback(alert, reference)
     colour = _RESOLVED_COLOUR if alert.status is Status.RESOLVED else _COLOURS[alert.severity]
-    header = {"type": "header", "text": _plain(one_line(headline(alert)), HEADER_MAX)}
-    body = _body(alert, also, note, buttons)[: BLOCKS_MAX - 1]
+    body = _body(alert, also, note, buttons, picture, steps)[: BLOCKS_MAX - 1]
     return {
         "text": text,
-        "blocks": [header],
+        "blocks": [header(headline(alert))],
         "attachments": [{"color": colour, "fallback": text, "blocks": body}],
     }
 
 
-def slack_reply(alert: Alert, *, note: str = "", reference: str = "") -> dict[str, Any]:
-    """One step of the incident's thread: plain mrkdwn text."""
-    lines = [f"*{cut(headline(alert), 300)}*", *_opening(alert, note)]
-    lines += [f"• {cut(line, _LINE_MAX)}" for line in reading_lines(alert.readings)[:3]]
-    lines += [f"✓ {cut(line, _LINE_MAX)}" for line in alert.done[-3:]]
+def slack_reply(
+    alert: Alert, *, note: str = "", reference: str = "", steps: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """One entry of the incident's thread: plain mrkdwn text. Steps say themselves what happened; else the alert's headline does.
+
+    `steps`: all that happened since the last entry, oldest first (None: the alert's own step). People are called by name here alone: a
+    message that is only updated rings nowhere.
+    """
+    told = [step for step in (steps if steps is not None else (alert.step,)) if step.strip()]
     tail = f"\n{reference}" if reference else ""
-    return {"text": _joined(lines, SECTION_MAX - units(tail)) + tail}
+    called = [" ".join(f"<@{user}>" for user in mentions(alert))] if mentions(alert) else []
+    lines = [*called, *([f"*{cut(note, 300)}*"] if note else [])]
+    if alert.step and told:
+        lines += _steps(alert, told, SECTION_MAX - units("\n".join([*lines, tail])) - 1)
+    else:
+        lines += [f"*{cut(headline(alert), 300)}*", *_opening(alert, "")]
+        lines += _steps(alert, told, 900) if told else []
+        lines += [f"• {cut(line, LINE_MAX)}" for line in reading_lines(alert.readings)[:3]]
+        lines += [f"✓ {cut(line, LINE_MAX)}" for line in alert.done[-3:]]
+    return {"text": joined(lines, SECTION_MAX - units(tail)) + tail}
+
+
+def _steps(alert: Alert, steps: Sequence[str], room: int) -> list[str]:
+    """One line a step, bold where it is the only one; of very many the newest, and where the others are."""
+    if len(steps) == 1:
+        return [f"*{cut(one_line(steps[0]), LINE_MAX)}*"]
+    elsewhere = f"• … earlier ones: controlplane incident show {cut(alert.incident_id or '', 200)}"
+    each = max(140, min(LINE_MAX, room // len(steps)))
+    lines = [f"• {cut(one_line(step), each - 3)}" for step in steps]
+    if units("\n".join(lines)) <= room:
+        return lines
+    while len(lines) > 1 and units("\n".join([elsewhere, *lines])) > room:
+        del lines[0]
+    return [elsewhere, *lines]
 
 
 def fallback(alert: Alert, reference: str = "") -> str:
@@ -105,26 +136,48 @@ def fallback(alert: Alert, reference: str = "") -> str:
     return cut(words, TEXT_MAX - units(tail)) + tail
 
 
-def _body(alert: Alert, also: Sequence[str], note: str, buttons: Sequence[Button]) -> list[Block]:
+def chart_title(alert: Alert) -> str:
+    """What the uploaded chart shows, in one line."""
+    return f"Evidence against its threshold: {one_line(alert.title)}"
+
+
+def _body(
+    alert: Alert, also: Sequence[str], note: str, buttons: Sequence[Button], picture: str, steps: Sequence[str]
+) -> list[Block]:
     opening = _opening(alert, note)
-    blocks = [_section("\n".join(opening))] if opening else []
-    fields = [f"*{cut(name, 100)}*\n{cut(value, FIELD_MAX - 200)}" for name, value in facts(alert)[:FIELDS_MAX]]
-    if fields:
-        blocks.append({"type": "section", "fields": [{"type": "mrkdwn", "text": text} for text in fields]})
+    blocks = [section("\n".join(opening))] if opening else []
+    if (first := first_step(alert)) and not is_over(alert):
+        blocks.append(section(f"*Do first* {cut(first, LINE_MAX)}"))
+    blocks += fields(facts(alert))
     for title, lines in sections(alert):
-        blocks += _list(title, lines)
-    blocks += _list("Evidence", reading_lines(alert.readings))
+        blocks += listed(title, lines)
+    blocks += listed("Evidence", reading_lines(alert.readings))
+    blocks += [image(picture, chart_title(alert))] if picture else []
     when = timeline(alert)
-    blocks += [_section(f"*Times* {cut(when, SECTION_MAX - 100)}")] if when else []
-    blocks += _list("Done", alert.done)
-    blocks += _list("Also", also)
-    blocks += _links(alert)
-    if buttons:
-        blocks.append({"type": "actions", "elements": [_button(button) for button in buttons[:BUTTONS_MAX]]})
+    blocks += [section(f"*Times* {cut(when, SECTION_MAX - 100)}")] if when else []
+    blocks += listed("Done", alert.done)
+    blocks += listed("Steps so far", steps)
+    blocks += listed("Also", also)
+    pressed = {button.url for button in buttons}
+    blocks += links([link for link in _read_on(alert) if link.url not in pressed])
+    blocks += actions(buttons)
+    asked = any(button.action_id == Press.ACKNOWLEDGE for button in buttons)
+    return [*blocks, _small(alert, "" if asked else by_command(alert))]
+
+
+def _read_on(alert: Alert) -> list[Link]:
+    place = runbook(alert)
+    return [*alert.links, *([Link("Runbook", place)] if linkable(place) else [])]
+
+
+def _small(alert: Alert, command: str) -> Block:
+    place = runbook(alert)
     small = [alert.promise] if alert.promise else []
+    small += [f"Acknowledge: {command}"] if command else []
+    small += [f"Runbook: {place}"] if place and not linkable(place) else []
     small.append(f"alert {alert.alert_id}" + (f" of incident {alert.incident_id}" if alert.incident_id else ""))
     elements = [{"type": "mrkdwn", "text": cut(text, CONTEXT_MAX)} for text in small]
-    return [*blocks, {"type": "context", "elements": elements}]
+    return {"type": "context", "elements": elements}
 
 
 def _opening(alert: Alert, note: str) -> list[str]:
@@ -134,90 +187,44 @@ def _opening(alert: Alert, note: str) -> list[str]:
     return [*bold, cut(summary, 1_500)] if summary else bold
 
 
-def _links(alert: Alert) -> list[Block]:
-    usable = [link for link in alert.links if _linkable(link.url)]
-    links = [f"<{link.url.replace('&', '&amp;')}|{cut(link.title, 100).replace('|', '/')}>" for link in usable]
-    return [_section(_joined(links, SECTION_MAX, " · "))] if links else []
+def console_text(
+    alert: Alert,
+    *,
+    also: Sequence[str] = (),
+    note: str = "",
+    steps: Sequence[str] | None = None,
+    brief: bool = False,
+) -> str:
+    """The same message for a terminal or a log: plain text, no control characters, ends without a line break.
+
+    `brief`: a step of an incident that was printed whole before; what happened, and where it stands now.
+    """
+    told = [step for step in (steps if steps is not None else (alert.step,)) if step.strip()]
+    lines = [headline(alert), *(f"  {one_line(text)}" for text in (*told, note, containment(alert)) if text)]
+    if not (brief and told):
+        return "\n".join([*lines, *_console_rest(alert, also)])
+    stands = [f"{name}: {one_line(value)}" for name, value in standing_facts(alert)]
+    last = " | ".join([*stands, f"alert {one_line(alert.alert_id)}"])
+    return "\n".join([*lines, *_console_list("Also", also), f"  {last}"])
 
 
-def _linkable(url: str) -> bool:
-    """Whether Slack would show it as a link: http(s), not too long, nothing in it that ends a link early."""
-    return (
-        url.startswith(("https://", "http://"))
-        and len(url) <= URL_MAX // 6
-        and url.isprintable()
-        and not set(url) & set('<>|" ')
-    )
-
-
-def _list(title: str, lines: Sequence[str]) -> list[Block]:
-    """A titled list in one section: as many lines as fit, the rest counted."""
-    if not lines:
-        return []
-    shown = [f"• {cut(line, _LINE_MAX)}" for line in lines[:LINES_MAX]]
-    head, room = f"*{title}*", SECTION_MAX - 100
-    while shown and units("\n".join([head, *shown])) > room:
-        shown.pop()
-    left = len(lines) - len(shown)
-    tail = [f"… and {left} more, on the dashboards"] if left else []
-    return [_section("\n".join([head, *shown, *tail]))]
-
-
-def _joined(escaped: Sequence[str], limit: int, between: str = "\n") -> str:
-    """Pieces that are escaped already, as many as fit. The first always does: it is cut well below any limit."""
-    kept: list[str] = []
-    for piece in escaped:
-        if units(between.join([*kept, piece])) > limit:
-            break
-        kept.append(piece)
-    return between.join(kept)
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
-
-
-def _plain(text: str, limit: int) -> dict[str, Any]:
-    return {"type": "plain_text", "text": cut(text, limit, escape=False), "emoji": False}
-
-
-def _button(button: Button) -> Block:
-    element: Block = {
-        "type": "button",
-        "action_id": button.action_id[:ACTION_ID_MAX],
-        "text": _plain(one_line(button.text), BUTTON_TEXT_MAX),
-    }
-    if units(button.value) > BUTTON_VALUE_MAX:
-        raise ValueError(
-            f"the value of button '{button.action_id}' has {units(button.value)} units, Slack takes {BUTTON_VALUE_MAX}: "
-            "put an id there, not the thing itself"
-        )
-    if button.value:
-        element["value"] = button.value
-    if button.style:
-        element["style"] = button.style
-    if button.confirm:
-        texts = {"title": _plain(one_line(button.text), 100), "text": _plain(button.confirm, 300)}
-        element["confirm"] = {**texts, "confirm": _plain("Yes", 30), "deny": _plain("No", 30)}
-    return element
-
-
-def console_text(alert: Alert, *, also: Sequence[str] = (), note: str = "") -> str:
-    """The same message for a terminal or a log: plain text, no control characters, ends without a line break."""
-    lines = [headline(alert)]
-    lines += [
-        f"  {one_line(text)}" for text in (note, containment(alert), alert.annotations.get("summary", "")) if text
-    ]
+def _console_rest(alert: Alert, also: Sequence[str]) -> list[str]:
+    summary = alert.annotations.get("summary", "")
+    lines = [f"  {one_line(summary)}"] if summary else []
+    first = "" if is_over(alert) or alert.step else first_step(alert)
+    lines += [f"  Do first: {first}"] if first else []
     found = [f"{name}: {one_line(value)}" for name, value in facts(alert)]
     lines += [f"  {' | '.join(found)}"] if found else []
-    listed = [*sections(alert), ("Evidence", reading_lines(alert.readings)), ("Done", alert.done), ("Also", also)]
-    for title, items in listed:
+    parts = [*sections(alert), ("Evidence", reading_lines(alert.readings)), ("Done", alert.done), ("Also", also)]
+    for title, items in parts:
         lines += _console_list(title, items)
     when = timeline(alert)
     lines += [f"  Times: {when}"] if when else []
     lines += [f"  {one_line(alert.promise)}"] if alert.promise else []
     lines += [f"  {one_line(link.title)}: {one_line(link.url)}" for link in alert.links]
-    return "\n".join([*lines, f"  alert {one_line(alert.alert_id)}"])
+    lines += [f"  Acknowledge: {one_line(by_command(alert))}"] if by_command(alert) else []
+    lines += [f"  Runbook: {one_line(runbook(alert))}"] if runbook(alert) else []
+    return [*lines, f"  alert {one_line(alert.alert_id)}"]
 
 
 def _console_list(title: str, items: Sequence[str]) -> list[str]:

@@ -2,11 +2,11 @@
 
 | stage | asks | withholds |
 |---|---|---|
-| group | who speaks for this incident? | what waits for its group, and what an earlier attempt goes before |
+| group | who speaks for this chain? | what waits for its group |
 | inhibit | does a graver alert explain this one? | metric alerts of a release that is rolled back, or on stale data |
 | silence | has a person asked not to hear this? | what a live silence matches, never a confirmed safety event |
-| dedup | do people know this already? | what was told in the same state |
-| route | who takes it? | what no route takes |
+| dedup | do people know this already? | what was told in the same or a newer state; a step is always news |
+| route | who is asked to take it? | what no route takes |
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from alerts.pipeline import (
     Context,
     Group,
     Inhibition,
+    LogEntry,
     Outcome,
     Reason,
     Silence,
@@ -28,55 +29,59 @@ from alerts.pipeline import (
     StageName,
     Withheld,
     gravest_first,
+    is_human,
+    is_urgent,
     needs_update,
-    waits_for_nothing,
+    receivers_for,
+    route_of,
+    word_of,
 )
 
 _NO_TIME = timedelta(0)  # a clock that was set back makes nobody wait longer than the rule says
+URGENT_MOST = 5  # automatic messages of one chain in a group interval, however urgent: people read no faster
 
 
 def group_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
-    """One group per key. The newest message of each alert stays, older ones are told inside it; then the group may wait."""
+    """One group per chain. The newest message of each alert speaks for it, older ones are told inside it; then the group may wait."""
     merged: dict[str, list[Candidate]] = {}
     for group in groups:
-        merged.setdefault(group.key, []).extend(group.members)
+        merged.setdefault(group.key, []).extend(group.all)
     survivors: list[Group] = []
     withheld: list[Withheld] = []
     for key, members in merged.items():
-        group, rest = _one_group(key, members)
-        wait = None if waits_for_nothing(group) else _wait(group, context)
+        group = _one_group(key, members)
+        wait = _wait(group, context)
         if wait is None:
             survivors.append(group)
-            withheld += rest
         else:
             withheld += [Withheld(c.outbox_id, StageName.GROUP, wait) for c in members]
     return Outcome(tuple(survivors), tuple(withheld))
 
 
-def _one_group(key: str, members: list[Candidate]) -> tuple[Group, list[Withheld]]:
-    begun = sorted((c for c in members if c.attempts), key=lambda c: (c.created_at, c.outbox_id))
-    if begun:
-        # It may be out already: it must be looked up alone, by its own id and with its own content.
-        first = begun[0]
-        rest = [c for c in members if c is not first]
-        return Group(key, (first,)), [
-            Withheld(c.outbox_id, StageName.GROUP, Reason.WAITS_FOR_EARLIER, first.outbox_id) for c in rest
-        ]
-    newest: dict[str, Candidate] = {}
-    for candidate in sorted(members, key=lambda c: (c.created_at, c.outbox_id)):
-        newest[fingerprint(candidate.alert.labels)] = candidate
+def _one_group(key: str, candidates: list[Candidate]) -> Group:
+    written = sorted(candidates, key=lambda c: c.order)
+    newest = {fingerprint(candidate.alert.labels): candidate for candidate in written}
     kept = sorted(newest.values(), key=gravest_first)
-    older = [c for c in members if newest[fingerprint(c.alert.labels)] is not c]
-    lead = kept[0].outbox_id
-    return Group(key, tuple(kept)), [Withheld(c.outbox_id, StageName.GROUP, Reason.GROUPED, lead) for c in older]
+    begun = next((c for c in written if c.attempts), None)
+    if begun is not None:  # it may be out already: what is sent goes by its id, so that it is looked up by it
+        kept = [begun, *(c for c in kept if c is not begun)]
+    known = {id(c) for c in kept}
+    return Group(key, tuple(kept), older=tuple(c for c in written if id(c) not in known))
 
 
 def _wait(group: Group, context: Context) -> Reason | None:
-    entry, timing = context.entries.get(group.key), context.timing
-    if entry is not None:
-        return Reason.GROUP_INTERVAL if timing.group_interval > max(context.now - entry.told_at, _NO_TIME) else None
-    oldest = min(c.created_at for c in group.members)
-    return Reason.GROUP_WAIT if timing.group_wait > max(context.now - oldest, _NO_TIME) else None
+    if any(c.attempts or is_human(c) for c in group.all):
+        return None
+    entry, timing = context.entries.get(group.key), context.timing_of(group.lead)
+    urgent = any(map(is_urgent, group.members))
+    if entry is None:
+        oldest = min(c.created_at for c in group.all)
+        waiting = timing.group_wait > max(context.now - oldest, _NO_TIME)
+        return Reason.GROUP_WAIT if waiting and not urgent else None
+    if timing.group_interval <= max(context.now - entry.told_at, _NO_TIME):
+        return None
+    free = urgent and entry.told_since(context.now - timing.group_interval) < URGENT_MOST
+    return None if free else Reason.GROUP_INTERVAL
 
 
 def inhibit_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
@@ -85,7 +90,7 @@ def inhibit_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
     sources = [(rule, [alert for alert in alerts if rule.source.matches(alert)]) for rule in context.inhibitions]
 
     def why(candidate: Candidate) -> str | None:
-        return next((rule.name for rule, found in sources if _inhibited(candidate, rule, found)), None)
+        return next((rule.name for rule, found in sources if found and _inhibited(candidate, rule, found)), None)
 
     return _filter(groups, why, StageName.INHIBIT, Reason.INHIBITED)
 
@@ -95,6 +100,7 @@ def _inhibited(candidate: Candidate, rule: Inhibition, sources: Iterable[Alert])
     if (
         alert.severity is Severity.CRITICAL
         or _confirmed_safety(alert)
+        or _was_acted_upon(alert)
         or not rule.target.matches(alert, candidate.kind)
     ):
         return False
@@ -104,6 +110,11 @@ def _inhibited(candidate: Candidate, rule: Inhibition, sources: Iterable[Alert])
         and all(source.labels.get(label) == alert.labels.get(label) for label in rule.equal)
         for source in sources
     )
+
+
+def _was_acted_upon(alert: Alert) -> bool:
+    """Whether it tells of something that was done: whatever else explains it, people must know that."""
+    return alert.incident_id is not None and alert.labels.get("action", "page") != "page"
 
 
 def silence_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
@@ -127,57 +138,88 @@ def _confirmed_safety(alert: Alert) -> bool:
 
 
 def dedup_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
-    """Withhold groups whose present state was told already (`needs_update`).
+    """Withhold messages that a newer one has overtaken, then groups whose present state was told already (`needs_update`).
 
-    An attempt that has begun passes: whether it arrived is looked up at the receiver, not guessed here.
+    An attempt that has begun passes: whether it arrived is looked up at the receiver, not guessed here. A step happened once and is always news.
     """
     survivors: list[Group] = []
     withheld: list[Withheld] = []
-    for group in groups:
-        reason = _update_reason(group, context)
-        if reason.tells or group.lead.attempts:
-            survivors.append(replace(group, reason=reason if reason.tells else Reason.NEW_ALERTS))
+    for whole in groups:
+        entry = context.entries.get(whole.key)
+        group, outdated = _without_outdated(whole, entry)
+        withheld += outdated
+        if group is None:
+            continue
+        reason = _update_reason(group, entry, context)
+        if reason.tells:
+            survivors.append(replace(group, reason=reason))
+        elif any(map(_always_news, group.all)):
+            survivors.append(replace(group, reason=Reason.FIRST if entry is None else Reason.NEW_ALERTS))
         else:
-            withheld += [Withheld(c.outbox_id, StageName.DEDUP, reason) for c in group.members]
+            withheld += [Withheld(c.outbox_id, StageName.DEDUP, reason) for c in group.all]
     return Outcome(tuple(survivors), tuple(withheld))
 
 
-def _update_reason(group: Group, context: Context) -> Reason:
+def _always_news(candidate: Candidate) -> bool:
+    return bool(candidate.attempts or candidate.alert.step)
+
+
+def _without_outdated(group: Group, entry: LogEntry | None) -> tuple[Group | None, list[Withheld]]:
+    def outdated(candidate: Candidate) -> bool:
+        told = None if entry is None else entry.newest.get(word_of(candidate.alert))
+        return told is not None and candidate.order < told and not _always_news(candidate)
+
+    late = [c for c in group.all if outdated(c)] if entry is not None and entry.newest else []
+    if not late:
+        return group, []
+    gone = {c.outbox_id for c in late}
+    withheld = [Withheld(c.outbox_id, StageName.DEDUP, Reason.OUTDATED) for c in late]
+    left = [c for c in group.all if c.outbox_id not in gone]
+    return (_one_group(group.key, left) if left else None), withheld
+
+
+def _update_reason(group: Group, entry: LogEntry | None, context: Context) -> Reason:
     firing = frozenset(c.alert.key for c in group.members if c.alert.status is Status.FIRING)
     resolved = frozenset(c.alert.key for c in group.members if c.alert.status is Status.RESOLVED)
-    entry = context.entries.get(group.key)
-    reason = needs_update(entry, firing, resolved, context.timing.repeat_interval, context.now)
+    repeat = context.timing_of(group.lead).repeat_interval
+    if entry is not None and group.lead.alert.incident_id is None:
+        # Such an alert has no life of its own that could still be going on: each message is an event, told once by its id.
+        return Reason.NEW_ALERTS if firing else Reason.ALL_RESOLVED
+    reason = needs_update(entry, firing, resolved, repeat, context.now)
     grave = any(c.alert.severity.rank <= Severity.ERROR.rank for c in group.members)
     # An outage of the receiver can outlast an incident. A grave one is told even when it is over by then.
     return Reason.FIRST if reason is Reason.RESOLVED_UNSEEN and grave else reason
 
 
 def route_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
-    """Give each group the receivers of the first route that takes its lead."""
+    """Give each group the receivers of its route."""
     survivors: list[Group] = []
     withheld: list[Withheld] = []
     for group in groups:
-        lead = group.lead
-        route = next((r for r in context.routes if r.matcher.matches(lead.alert, lead.kind)), None)
-        if route is not None and route.receivers:
-            survivors.append(replace(group, receivers=route.receivers))
+        route = route_of(group.lead, context.routes)
+        asked = () if route is None else receivers_for(route, group.lead.alert, context.routes)
+        if asked:
+            survivors.append(replace(group, receivers=asked))
         else:
-            withheld += [Withheld(c.outbox_id, StageName.ROUTE, Reason.NO_ROUTE) for c in group.members]
+            withheld += [Withheld(c.outbox_id, StageName.ROUTE, Reason.NO_ROUTE) for c in group.all]
     return Outcome(tuple(survivors), tuple(withheld))
 
 
 def _filter(
     groups: tuple[Group, ...], why: Callable[[Candidate], str | None], stage: StageName, reason: Reason
 ) -> Outcome:
-    """Withhold each member for which `why` names something; a group that loses all its members is gone."""
+    """Withhold each message for which `why` names something; a group that loses all of them is gone."""
     survivors: list[Group] = []
     withheld: list[Withheld] = []
     for group in groups:
-        found = [(candidate, why(candidate)) for candidate in group.members]
-        withheld += [Withheld(c.outbox_id, stage, reason, name) for c, name in found if name is not None]
-        left = tuple(c for c, name in found if name is None)
-        if left:
-            survivors.append(replace(group, members=left))
+        found = [(candidate, why(candidate)) for candidate in group.all]
+        gone = {c.outbox_id: name for c, name in found if name is not None}
+        withheld += [Withheld(outbox_id, stage, reason, name) for outbox_id, name in gone.items()]
+        left = [c for c, _ in found if c.outbox_id not in gone]
+        if not gone:
+            survivors.append(group)
+        elif left:
+            survivors.append(_one_group(group.key, left))
     return Outcome(tuple(survivors), tuple(withheld))
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from math import exp, log
 
 from alerts.model import Alert, Reading, Status, Times
+from alerts.wording_incident import standing_facts
 
 # Control characters, lone surrogates, and the marks that reverse the reading direction: none may reach a screen as they are.
 _UNPRINTABLE = re.compile(
@@ -63,7 +64,7 @@ def containment(alert: Alert) -> str:
 
 
 def facts(alert: Alert) -> list[tuple[str, str]]:
-    """Name and value of what identifies the alert, at most eight."""
+    """Name and value of what identifies the alert and of where its incident stands, at most ten."""
     found = [(name, alert.labels[label]) for label, name in _FACTS if alert.labels.get(label)]
     if alert.labels.get("alertname") == "review":
         return found  # a week, not an event: who was exposed to what is told with each incident
@@ -71,7 +72,7 @@ def facts(alert: Alert) -> list[tuple[str, str]]:
     found.append(("Customers exposed", exposed))
     if alert.incident_id:
         found.append(("Incident", alert.incident_id))
-    return found
+    return [*standing_facts(alert), *found]
 
 
 def sections(alert: Alert) -> list[tuple[str, list[str]]]:

@@ -1,6 +1,7 @@
 """Environment and options -> frozen settings. The only place that reads environment variables.
 
-Secrets (`SLACK_BOT_TOKEN`, `CONTROLPLANE_TOKEN`, `CONTROLPLANE_LLM_KEY`) come from the environment alone; `repr` never shows them.
+Secrets (`SLACK_BOT_TOKEN`, `SLACK_APP_TOKEN`, `SLACK_SIGNING_SECRET`, `CONTROLPLANE_TOKEN`, `CONTROLPLANE_LLM_KEY`) come from the environment
+alone; `repr` never shows them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from pathlib import Path
 DEFAULT_HOME = ".controlplane"
 DEFAULT_PORT = 8321
 DEFAULT_DASHBOARD_PORT = 8322
+ALERT_VARIABLES = (
+    "CONTROLPLANE_ALERT_",
+    "SLACK_BOT_TOKEN",
+    "SLACK_CHANNEL",
+    "SLACK_REVIEW_CHANNEL",
+    "SLACK_BASE_URL",
+)  # beginnings
 
 
 class SettingsError(ValueError):
@@ -68,6 +76,11 @@ class Workspace:
     def evaluations(self) -> Path:
         """Outcomes of evaluation runs, row by row, under their hash."""
         return self.home / "evaluations"
+
+    @property
+    def alerting(self) -> Path:
+        """Who is told what, where the workspace has a file of its own for it."""
+        return self.home / "alerting.toml"
 
     @property
     def marker(self) -> Path:
@@ -130,6 +143,14 @@ class Slack:
 
 
 @dataclass(frozen=True, slots=True)
+class SlackIn:
+    """How presses and slash commands reach us: by Socket Mode (`app_token`), by signed HTTP (`signing_secret`), by both, or ("") not at all."""
+
+    app_token: str = field(default="", repr=False)
+    signing_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeEndpoint:
     """A language model that judges sampled answers for groundedness, at an endpoint that speaks the OpenAI chat protocol."""
 
@@ -150,6 +171,9 @@ class Settings:
     slack: Slack | None
     control_url: str | None
     judge: JudgeEndpoint | None = None  # None: the detector that ships
+    slack_in: SlackIn = field(default_factory=SlackIn)
+    alerting_path: Path | None = None  # None: alerting.toml of the workspace, else the one that ships
+    alert_variables: Mapping[str, str] = field(default_factory=dict, repr=False)  # what "$NAME" stands for in that file
 
     @property
     def token(self) -> str:
@@ -178,6 +202,9 @@ def load(
         slack=_slack(values),
         control_url=values.get("CONTROLPLANE_URL"),
         judge=_judge(values),
+        slack_in=SlackIn(values.get("SLACK_APP_TOKEN", "").strip(), values.get("SLACK_SIGNING_SECRET", "").strip()),
+        alerting_path=Path(values["CONTROLPLANE_ALERTING"]) if values.get("CONTROLPLANE_ALERTING") else None,
+        alert_variables={name: value for name, value in values.items() if name.startswith(ALERT_VARIABLES) and value},
     )
 
 

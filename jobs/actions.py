@@ -25,7 +25,7 @@ from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
 from jobs import incident_join, incidents
 from jobs.backtest_gate import missing_backtest
-from jobs.decisions import fallback
+from jobs.decisions import contained, fallback
 from jobs.deps import Deps
 from jobs.evaluate import gate
 from jobs.evaluation_gate import missing_evaluation
@@ -64,18 +64,7 @@ def start_release(
     now = now if current is None else max(now, current.updated_at)
     need_release(policy, release)
     _need_place(state, policy, current, now)
-    if hash_ in state.rolled_back():
-        raise Refused(
-            f"artefacts {hash_[:12]} were rolled back before, as {state.rolled_back()[hash_]}: a restart needs other artefacts"
-        )
-    if (missing := missing_evaluation(state, policy, hash_)) is not None:
-        raise Refused(f"release {release} may not start: {missing}")
-    if (
-        current is not None
-        and current.state is RolloutState.ROLLED_BACK
-        and (unlearned := missing_aftermath(state, policy, current, hash_)) is not None
-    ):
-        raise Refused(f"release {release} may not start: {unlearned}")
+    _need_evaluation(state, policy, current, release, hash_)
     if (broken := missing_backtest(state, policy)) is not None and not override_backtest:
         raise Refused(f"release {release} may not start: {broken}")
     state.register_policy(policy.hash, policy.name, policy.text, now)
@@ -105,6 +94,21 @@ def start_release(
     except LostRace as error:
         raise Refused(f"{error}: look at `controlplane status` and try again") from None
     return after
+
+
+def _need_evaluation(
+    state: StateWriter, policy: Policy, current: Rollout | None, release: str, release_hash: str
+) -> None:
+    """Raises Refused for artefacts that were rolled back before, that no evaluation speaks for, or that did not learn from the last incident."""
+    if (label := state.rolled_back().get(release_hash)) is not None:
+        raise Refused(
+            f"artefacts {release_hash[:12]} were rolled back before, as {label}: a restart needs other artefacts"
+        )
+    missing = missing_evaluation(state, policy, release_hash)
+    if missing is None and current is not None and current.state is RolloutState.ROLLED_BACK:
+        missing = missing_aftermath(state, policy, current, release_hash)
+    if missing is not None:
+        raise Refused(f"release {release} may not start: {missing}")
 
 
 def _need_place(state: StateWriter, policy: Policy, current: Rollout | None, now: datetime) -> None:
@@ -155,18 +159,21 @@ def act(
     now: datetime,
     expected_version: int | None = None,
     incident_id: str = "",
+    of_rollout: str = "",
     **more: Any,
 ) -> Rollout:
     """Send a person's event; `incident_id`: the incident that the person acts on, if any; `more` are further fields of its `Change`.
 
     Each open incident of the rollout has it in its timeline, and a rollback is a step of one instead of a second incident (`jobs.incident_join`).
 
-    Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw.
+    Raises Refused when the table does not allow it, or when the rollout is no longer what the person saw (`of_rollout`: the one it is meant for).
     """
     for _ in range(ATTEMPTS):
         current = state.rollout()
         if current is None:
             raise Refused("there is no rollout yet: start one with `controlplane release start`")
+        if of_rollout not in ("", current.rollout_id):
+            raise Refused(f"the rollout is {current.rollout_id} now, not {of_rollout}: look again, then decide")
         if expected_version not in (None, current.version) and event is not Event.ROLLBACK:
             raise Refused(_looked_at(current, expected_version))
         if current.policy_hash != policy.hash and event in _NEEDS_ITS_POLICY:
@@ -209,7 +216,8 @@ def _with_incident(commit: Commit, rollout: Rollout, policy: Policy, actor: str,
         trigger="person",
         detected_at=now,
         cut_at=now,
-        timeline=({"at": to_text(now), "actor": actor, "text": f"rollback: {reason}"},),
+        containments=contained(Event.ROLLBACK, now),
+        timeline=({"at": to_text(now), "actor": actor, "text": f"rollback: {reason}", "event": "rollback"},),
     )
     alert = Alert(
         alert_id=f"{incident.incident_id}:opened",

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from jobs import cli_after as cli_after  # adds to the group of incidents
+from jobs import cli_cause as cli_cause  # likewise
+from jobs.cli_alerts import alerts
 from jobs.cli_assistant import assistant
 from jobs.cli_csat import csat
 from jobs.cli_decide import containment, disable_execution, enable_execution, override, tick
@@ -17,7 +19,8 @@ from jobs.cli_drill import drill
 from jobs.cli_evaluation import dataset, evaluation
 from jobs.cli_evidence import evidence
 from jobs.cli_experiment_analyze import experiment
-from jobs.cli_govern import audit, incident, release
+from jobs.cli_govern import audit, release
+from jobs.cli_incident import incident
 from jobs.cli_metric import metric
 from jobs.cli_policy import policy
 from jobs.cli_topics import retrain, topics
@@ -38,6 +41,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(metric, name="metric")
 app.add_typer(release, name="release")
 app.add_typer(incident, name="incident")
+app.add_typer(alerts, name="alerts")
 app.add_typer(assistant, name="assistant")
 app.add_typer(evaluation, name="eval")
 app.add_typer(dataset, name="dataset")
@@ -189,14 +193,15 @@ def sql(
 @app.command()
 @command
 def status(home: Home = None, as_json: AsJson = False) -> None:
-    """Who is served what now, and why."""
-    from jobs import actions
+    """Who is served what now, and why; and when the incidents were last rehearsed."""
+    from jobs import actions, drill_record
     from jobs.compose import open_state, policy_in_force, workspace_settings
 
     settings = workspace_settings(home, must_exist=True)
     now = clock()
     with open_state(settings, now) as state:
         value = actions.status(state, policy_in_force(settings, state), now)
+        value["last_drilled"] = drill_record.standing(state)
     lines = [f"{key:20} {item}" for key, item in value.items()]
     show(value, as_json, "\n".join(lines))
 

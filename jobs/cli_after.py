@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.cli_govern import incident
+from jobs.cli_incident import incident
 from jobs.console import BAD_INPUT, Actor, AsJson, Home, Reason, can_write, clock, command, fail, show
 
 action = typer.Typer(help="What is to be done after an incident, by whom and until when.", no_args_is_help=True)

@@ -1,18 +1,16 @@
-"""Command groups for governance: audit, release, incident."""
+"""Command groups for governance: audit, release."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, Reason, clock, command, fail, show
+from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, clock, command, fail, show
 
 audit = typer.Typer(help="The record: verify its hash chains, export it, show what happened.", no_args_is_help=True)
 release = typer.Typer(help="Start a release, record a change of the running one.", no_args_is_help=True)
-incident = typer.Typer(help="Incidents: list, acknowledge, resolve, review.", no_args_is_help=True)
 
 Artefacts = Annotated[
     list[str], typer.Option("--artefact", help="NAME=HASH of what the release is made of; repeat it.")
@@ -193,55 +191,3 @@ def release_changed(
         actions.deploy(state, policy_, what, actor, now)
         value = actions.status(state, policy_, now)
     show(value, as_json, f"recorded: {what}")
-
-
-@incident.command("list")
-@command
-def incident_list(home: Home = None, as_json: AsJson = False) -> None:
-    """All incidents, oldest first."""
-    from jobs.compose import open_state, workspace_settings
-
-    settings = workspace_settings(home, must_exist=True)
-    with open_state(settings, clock()) as state:
-        rows = [asdict(row) for row in state.incidents()]
-    lines = [
-        f"{r['incident_id']}  {r['state']:12} {r['severity']:9} {r['detected_at']:%Y-%m-%d %H:%M}Z  {r['title']}"
-        for r in rows
-    ]
-    show({"incidents": rows}, as_json, "\n".join(lines) or "no incidents")
-
-
-def _move(home: str | None, incident_id: str, event: str, actor: str, reason: str, as_json: bool) -> None:
-    from jobs import actions
-    from jobs.compose import open_state, workspace_settings
-
-    settings = workspace_settings(home, must_exist=True)
-    now = clock()
-    with open_state(settings, now) as state:
-        after = actions.incident_event(state, incident_id, event, actor, reason, now)
-    show(asdict(after), as_json, f"{incident_id}: {after.state}")
-
-
-@incident.command("ack")
-@command
-def incident_ack(
-    incident_id: str, actor: Actor, reason: Reason = "on it", home: Home = None, as_json: AsJson = False
-) -> None:
-    """Say that you are on it."""
-    _move(home, incident_id, "acknowledge", actor, reason, as_json)
-
-
-@incident.command("resolve")
-@command
-def incident_resolve(
-    incident_id: str, actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False
-) -> None:
-    """Say that its cause is gone; a restart needs this."""
-    _move(home, incident_id, "resolve", actor, reason, as_json)
-
-
-@incident.command("review")
-@command
-def incident_review(incident_id: str, actor: Actor, reason: Reason, home: Home = None, as_json: AsJson = False) -> None:
-    """Close the review with its conclusion."""
-    _move(home, incident_id, "review", actor, reason, as_json)

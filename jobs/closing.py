@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from controlplane.core.blocks import (
     closable,
     completed_at,
     let_go,
+    next_close,
     quarter_of,
     spans,
 )
@@ -71,6 +72,16 @@ def under_policy(
         changed_at = policy_changed_at(history)
         return switch(states, policy, changed_at, quarter_of(completed_at(history), changed_at))
     return states | begun(policy, states)
+
+
+def closes_at(policy: Policy, history: Sequence[StageEvent], lanes: Mapping[str, LaneState]) -> datetime | None:
+    """The watermark at which the next block of any lane closes, by the lanes as they are now; None where nobody is exposed."""
+    found = []
+    for lane in all_lanes(policy):
+        state = lanes[lane.key].state if lane.key in lanes else {}
+        since = datetime.fromisoformat(state[SINCE]) if SINCE in state else None
+        found.append(next_close(history, lane, last_block(state), since))
+    return min((moment for moment in found if moment is not None), default=None)
 
 
 def policy_changed_at(history: Sequence[StageEvent]) -> datetime:

@@ -10,7 +10,7 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TextIO
@@ -39,9 +39,10 @@ from controlplane.store.landing import LandingError, LandingWriter
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.warehouse import Warehouse
-from jobs import actions, notify
+from jobs import actions, alerting, slack_listen
 from jobs.compose import follow_policy
 from jobs.deps import Deps, FlagProbe
+from jobs.slack_work import Desk
 from jobs.sql_command import QueryFailed, select
 
 API_SOURCE = "api"
@@ -64,6 +65,7 @@ class Control:
     server: ControlServer
     flags: FlagReader
     landing: LandingWriter
+    desk: Desk | None = None  # takes what people press in Slack; `slack_listen.listening` works it off
 
 
 @contextmanager
@@ -91,14 +93,16 @@ def control_process(
         stack.callback(reader.close)
         flags = FlagReader(reader)
         deps = Deps(settings, warehouse, state, policy)
-        deps.receivers, deps.rules = notify.receivers(settings, stream)
+        alerting.connect(deps, stream)
+        desk = slack_listen.desk_of(deps, clock)
+        services = replace(_services(deps, flags, landing, clock), slack=slack_listen.door_of(settings, desk))
         try:
-            app = create_app(_services(deps, flags, landing, clock))
+            app = create_app(services)
         except ValueError as error:
             raise SettingsError(f"CONTROLPLANE_TOKEN cannot be used: {error}") from None
         server = stack.enter_context(ControlServer(app, port))
-        deps.flag_urls, deps.probe = (server.url,), prober(settings.token)
-        yield Control(deps, server, flags, landing)
+        deps.flag_urls, deps.probe, deps.reread_flags = (server.url,), prober(settings.token), flags.refresh
+        yield Control(deps, server, flags, landing, desk)
 
 
 @contextmanager
@@ -132,7 +136,7 @@ def _trust() -> ssl.SSLContext:
 
 
 def prober(token: str) -> FlagProbe:
-    """Asks a flag server over HTTP which arm a synthetic customer is served, as any client would."""
+    """Asks a flag server over HTTP what a synthetic customer is served, as any client would."""
 
     def probe(url: str, unit: Unit) -> dict[str, Any]:
         context = {
@@ -144,15 +148,21 @@ def prober(token: str) -> FlagProbe:
             "low_risk": unit.low_risk,
         }
         answer = httpx.post(
-            f"{url}/ofrep/v1/evaluate/flags/arm",
+            f"{url}/ofrep/v1/evaluate/flags",
             json={"context": context},
             headers={"Authorization": f"Bearer {token}"},
             timeout=PROBE_SECONDS,
             verify=_trust(),
         )
         answer.raise_for_status()
-        value = answer.json()
-        return {"arm": value["value"], "version": value["metadata"]["flag_version"]}
+        told = answer.json()
+        flags = {flag["key"]: flag["value"] for flag in told["flags"]}
+        return {
+            "arm": flags["arm"],
+            "execution_enabled": flags["execution_enabled"],
+            "version": told["metadata"]["flag_version"],
+            "ineligible_reason": told["metadata"].get("ineligible_reason"),
+        }
 
     return probe
 
@@ -172,13 +182,13 @@ def _services(deps: Deps, flags: FlagReader, landing: Landing, clock: Callable[[
 
 
 def _vitals(deps: Deps) -> Vitals:
-    waiting = [item.status for item in deps.state.outbox()]
+    messages = deps.state.outbox_counts()
     return Vitals(
         rollout=deps.state.rollout(),
         state_version=deps.state.version(),
         watermark=watermark(deps.warehouse, 0),
-        outbox_depth=sum(status in ("pending", "sending") for status in waiting),
-        outbox_dead=waiting.count("dead"),
+        outbox_depth=messages.get("pending", 0) + messages.get("sending", 0),
+        outbox_dead=messages.get("dead", 0),
         last_beat=deps.last_beat,
         failing=deps.failing,
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from math import exp
 from typing import Any
 
-from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of, resolved
+from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of
 from controlplane.core import tripwire
 from controlplane.core.assignment import baseline_release
 from controlplane.core.blocks import QUARTER_WEEKS
@@ -159,6 +159,7 @@ def automatic_commit(
     if event is Event.RESUME:
         return Commit(rollout=after, expected_version=rollout.version, stage_event=stage_event, audit=(audit,)), after
     incident = _incident(event, decision, rollout, fired, exposed)
+    incident = replace(incident, containments=contained(event, decision.decided_at, categories))
     alert = opening_alert(event, decision, rollout, policy, fired, incident, estimates, dashboard_url)
     message = NewMessage(f"{incident.incident_id}:opened", "alert", alert.to_dict(), incident.incident_id)
     commit = Commit(
@@ -183,17 +184,25 @@ def containments(tripped: Sequence[Misrouting], rollout: Rollout, now: datetime)
     )
 
 
+def contained(event: Event, now: datetime, categories: Sequence[str] = ()) -> tuple[dict[str, Any], ...]:
+    """What an act has contained, still to be verified (`jobs.verify`): one entry, or none for an act that takes nothing from customers."""
+    if event not in (Event.ROLLBACK, Event.DISABLE_EXECUTION, Event.CONTAIN):
+        return ()
+    entry: dict[str, Any] = {"action": str(event), "done_at": to_text(now), "verified_at": None, "how": ""}
+    return (entry | ({"categories": list(categories)} if categories else {}),)
+
+
 def _incident(
     event: Event, decision: Decision, rollout: Rollout, fired: Sequence[TriggerReading], exposed: int | None
 ) -> IncidentRow:
     onsets = [reading.onset for reading in fired if reading.onset is not None]
     now = decision.decided_at
     onset = min(onsets) if onsets else None
-    timeline = [{"at": to_text(now), "actor": AUTOMATIC, "text": f"{event}: {decision.reason}"}]
+    did = f"{event}: {decision.reason}"
+    timeline = [{"at": to_text(now), "actor": AUTOMATIC, "text": did, "event": str(event)}]
     if onset is not None:
-        timeline.insert(
-            0, {"at": to_text(onset), "actor": AUTOMATIC, "text": "likely onset (selected by looking back)"}
-        )
+        looked_back = "likely onset (selected by looking back)"
+        timeline.insert(0, {"at": to_text(onset), "actor": AUTOMATIC, "text": looked_back, "event": "onset"})
     return IncidentRow(
         incident_id=f"{rollout.rollout_id}-v{rollout.version + 1}",
         rollout_id=rollout.rollout_id,
@@ -264,6 +273,8 @@ def opening_alert(
         "phase": rollout.phase,
     }
     labels |= {"action": str(event), "trigger": cause(decision)}
+    metrics = [trigger.metric for trigger in policy.triggers if trigger.name == decision.trigger]
+    labels |= {"metric": metrics[0]} if metrics else {}
     if event is Event.CONTAIN:
         labels |= {"category": "safety", "safety": "confirmed"}
     elif decision.trigger in VALIDITY or cause(decision) in ("swapped_arms", "facts_behind", "silent_metric"):
@@ -298,57 +309,3 @@ def alert_readings(
 
 def _links(dashboard_url: str | None) -> tuple[Link, ...]:
     return () if dashboard_url is None else (Link("Evidence", f"{dashboard_url}/live"),)
-
-
-def verified_commit(
-    incident: IncidentRow, opened: Alert | None, paged: Alert | None, now: datetime, facts: Mapping[str, Any]
-) -> Commit:
-    """What is written when a cut has been verified: the incident is contained and its message is updated.
-
-    `opened` is the incident's first alert, `paged` the alert that the cut was NOT verified, if there was one: it is over now.
-    """
-    line = f"cut verified: read-back, {facts['probes']} probes, no assistant exposure since the cut"
-    entry = {"at": to_text(now), "actor": AUTOMATIC, "text": line}
-    state = "contained" if incident.state in ("open", "acknowledged") else incident.state
-    after = replace(
-        incident,
-        state=state,
-        verified_at=now,
-        customers_exposed=facts["customers_exposed"],
-        timeline=(*incident.timeline, entry),
-    )
-    messages: tuple[NewMessage, ...] = ()
-    if opened is not None:
-        alert = replace(
-            opened,
-            alert_id=f"{incident.incident_id}:contained",
-            times=replace(opened.times, verified=now),
-            customers_exposed=facts["customers_exposed"],
-            done=(*opened.done, line),
-        )
-        messages = (NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id),)
-    if paged is not None:
-        over = replace(resolved(paged, now, (line,)), alert_id=f"{incident.incident_id}:verified-after-all")
-        messages += (NewMessage(over.alert_id, "resolve", over.to_dict(), incident.incident_id),)
-    audit = AuditEntry(AUTOMATIC, "cut_verified", incident.rollout_id, line, dict(facts))
-    return Commit(audit=(audit,), incident=after, messages=messages)
-
-
-def unverified_commit(incident: IncidentRow, rollout: Rollout, now: datetime, why: str) -> Commit:
-    """What is written when a cut could not be verified in time: it pages, once."""
-    labels = {"alertname": "rollback_not_verified", "release": rollout.release, "rollout_id": rollout.rollout_id}
-    alert = Alert(
-        alert_id=f"{incident.incident_id}:unverified",
-        labels=labels,
-        annotations={"title": f"{rollout.release}: rollback NOT verified", "summary": why},
-        severity=Severity.CRITICAL,
-        starts_at=now,
-        incident_id=incident.incident_id,
-        promise=promise_text(0, 0, 0, counted=False),
-        times=Times(incident.onset_at, incident.detected_at, incident.cut_at),
-        done=("the rollback is committed, but its effect could not be seen from outside",),
-    )
-    entry = {"at": to_text(now), "actor": AUTOMATIC, "text": f"rollback NOT verified: {why}"}
-    audit = AuditEntry(AUTOMATIC, "cut_not_verified", rollout.rollout_id, why)
-    message = NewMessage(alert.alert_id, "alert", alert.to_dict(), incident.incident_id)
-    return Commit(audit=(audit,), incident=replace(incident, timeline=(*incident.timeline, entry)), messages=(message,))

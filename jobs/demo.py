@@ -23,7 +23,7 @@ from controlplane.settings import Settings, SettingsError, load, shipped_policy
 from controlplane.simulation.review import ReviewConfig
 from controlplane.simulation.world import World, WorldConfig
 from controlplane.store.landing import LandingWriter
-from jobs import demo_report, drift, publish
+from jobs import demo_report, drift, publish, slack_listen
 from jobs.console import stderr
 from jobs.control import Control, control_process
 from jobs.demo_evaluation import BROKEN_TOPICS, OfflineEvaluation
@@ -71,6 +71,7 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
             report.finish()
             progress("pinning the weekly review", 1.0)
             demo_report.pin_review(control.deps, clock.now)
+            demo_report.write_report(control.deps, clock.now)
             publish.run(control.deps, clock.now)
         result = demo_report.result(control.deps, story, time.monotonic() - began)
         if not as_json:
@@ -184,16 +185,22 @@ def live(settings: Settings, control: Control, story: Story) -> None:
     child = Dashboards(settings.workspace.home, settings.dashboard_port, control.server.url, settings.token)
     stderr.print(f"dashboards on {child.url} (times are the story's, UTC); Ctrl-C ends")
     try:
-        published = 0.0
-        while True:
-            begun = time.monotonic()
-            story.step(timedelta(seconds=1))
-            if begun - published >= 5.0:
-                publish.run(control.deps, story.clock.now)
-                published = begun
-            child.keep_alive()
-            time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
+        with slack_listen.listening(control.deps, control.desk, control.server.url):
+            live_on(control, story, child.keep_alive)
     except KeyboardInterrupt:
         stderr.print("stopping")
     finally:
         child.stop()
+
+
+def live_on(control: Control, story: Story, keep_alive: Callable[[], None]) -> None:
+    """One second of the story for each of ours, for ever."""
+    published = 0.0
+    while True:
+        begun = time.monotonic()
+        story.step(timedelta(seconds=1))
+        if begun - published >= 5.0:
+            publish.run(control.deps, story.clock.now)
+            published = begun
+        keep_alive()
+        time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))

@@ -11,9 +11,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from alerts.wiring import CONSOLE
 from controlplane.store.queries import load
+from controlplane.store.state_outbox import is_copy
 from controlplane.store.state_rows import IncidentRow
-from jobs import weekly, weekly_sign
+from jobs import after_report, weekly, weekly_sign
 from jobs.demo_evaluation import evaluation_json
 from jobs.deps import Deps
 from jobs.moments import week_bounds, week_of
@@ -33,8 +35,33 @@ def result(deps: Deps, story: Story, seconds: float) -> dict[str, Any]:
         "evaluations": [evaluation_json(row) for row in story.offline.runs],
         "audit_ok": all(found is None for found in breaks.values()),
         "review": review(deps),
-        "alerts": sum(item.status == "sent" for item in deps.state.outbox()),
+        "report": report(deps),
+        "alerts": sum(item.status == "sent" and not is_copy(item) for item in deps.state.outbox()),
         "seconds": round(seconds, 1),
+    }
+
+
+def write_report(deps: Deps, now: datetime) -> None:
+    """The post-incident report, as an engineer on call writes it; nothing where nothing was rolled back."""
+    row = _incident(deps)
+    if row is not None:
+        after_report.write(deps, now, incident=row.incident_id, actor="demo")
+
+
+def report(deps: Deps) -> dict[str, Any] | None:
+    """The post-incident report: what the triage thinks the cause was, and where the page is; None where nothing was rolled back."""
+    row = _incident(deps)
+    if row is None:
+        return None
+    document = after_report.document(deps, row, row.reviewed_at or row.detected_at)
+    causes = document["causes"].get("causes", [])
+    return {
+        "incident": row.incident_id,
+        "state": row.state,
+        "seconds": document["seconds"],
+        "cause": causes[0]["kind"] if causes else None,
+        "line": document["causes"].get("line"),
+        "page": str(after_report.report_path(deps.reports, row.incident_id)),
     }
 
 
@@ -120,6 +147,12 @@ def show(deps: Deps, story: Story, found: dict[str, Any], alerts_path: str) -> N
         console.print(_streams(row["saw"]))
         console.rule("what the engineer on call was told")
         console.print(Path(alerts_path).read_text(encoding="utf-8"), highlight=False, markup=False)
+        for line in told_elsewhere(deps):
+            console.print(f"  {line}", highlight=False, markup=False)
+    if found["report"] is not None:
+        console.rule("the post-incident report")
+        console.print(f"  {found['report']['line']}", highlight=False, markup=False)
+        console.print(f"  page: {found['report']['page']}", highlight=False, markup=False, soft_wrap=True)
     if found["review"] is not None:
         console.rule("the weekly review, so far")
         console.print(f"  {found['review']['headline']}", highlight=False, markup=False)
@@ -129,6 +162,20 @@ def show(deps: Deps, story: Story, found: dict[str, Any], alerts_path: str) -> N
         **found
     )
     console.print(f"{text}; record {'whole' if found['audit_ok'] else 'BROKEN'}", highlight=False)
+
+
+def told_elsewhere(deps: Deps) -> list[str]:
+    """What other receivers than the console took, in one line each: how many messages of their own and how many entries in threads."""
+    receipts = [item.receipt for item in deps.state.outbox() if item.status == "sent" and item.receipt]
+    names = dict.fromkeys(str(receipt["receiver"]) for receipt in receipts)
+    lines = []
+    for name in names:
+        mine = [bool(receipt.get("parent")) for receipt in receipts if receipt["receiver"] == name]
+        if name != CONSOLE:
+            lines.append(
+                f"{name}: {sum(mine)} message(s), updated in place, with {len(mine) - sum(mine)} entries in their threads"
+            )
+    return lines
 
 
 def _streams(rows: list[dict[str, Any]]) -> Table:

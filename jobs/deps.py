@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from alerts.config import Alerting
@@ -15,6 +16,7 @@ from controlplane.core.policy import Policy
 from controlplane.settings import Settings
 from controlplane.store.state import StateWriter
 from controlplane.store.warehouse import Warehouse
+from jobs.courier import Courier
 
 FlagProbe = Callable[[str, Unit], dict[str, Any]]  # (server URL, synthetic customer) -> {"arm", "version"}
 
@@ -30,11 +32,14 @@ class Deps:
     receivers: Mapping[str, Receiver] = field(default_factory=dict)
     rules: Rules | None = None
     pauses: Pauses | None = None
+    courier: Courier | None = None  # delivers beside the heartbeat; None: delivery is a step of it
+    delivering: Lock = field(default_factory=Lock)  # two rounds at once would tell the same twice
     alerting: Alerting | None = (
         None  # people, ladder and rules as read from the alerting file; `rules` above are its rules
     )
     probe: FlagProbe | None = None
     flag_urls: tuple[str, ...] = ()
+    reread_flags: Callable[[datetime], None] | None = None  # this process's own flags follow a commit at once
     dashboard_url: str | None = None
     last_beat: datetime | None = None  # when a heartbeat last did all its steps
     failing: str | None = None  # what stopped the newest one

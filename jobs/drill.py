@@ -12,7 +12,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from controlplane.core.model import RolloutState
+from controlplane.core.judge import AUTOMATIC
 from controlplane.core.policy import PolicyError
 from controlplane.simulation.incidents import (
     AUTHOR,
@@ -22,21 +22,25 @@ from controlplane.simulation.incidents import (
     ConfirmMisrouting,
     Deploy,
     Incident,
+    LogsLost,
     Naive,
+    OnCall,
     Promote,
     Restart,
     RestoreFacts,
     SecondProcess,
     SetAside,
     Silence,
+    SlackDown,
     StartWith,
     StateFails,
+    StateLocked,
     SwapArms,
 )
 from controlplane.store.queries import load
 from controlplane.store.utc import to_naive
 from jobs import actions
-from jobs.drill_checks import Seen, failures, look
+from jobs.drill_checks import ACTS, Seen, failures, look
 from jobs.drill_stage import BEGIN, Stage, amended, stage
 from jobs.drill_two import two_processes
 
@@ -68,7 +72,9 @@ def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] =
         for minute in _beats(incident):
             if _over(on):
                 break
-            before = on.now
+            if minute <= on.minute and all(act.at != minute for act in incident.acts):
+                continue  # behind a cut the story is a little ahead of its beats
+            before, known = on.now, 0 if on.down else _acted(on)
             on.live(minute)
             if incident.naive is not None:
                 naive.append(_naive(on, incident.naive, to_naive(before)))
@@ -78,8 +84,9 @@ def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] =
                 if isinstance(act, RestoreFacts) and act.since == minute:
                     on.copy_facts(minute)
             progress(minute / incident.minutes)
-            if _rolled_back(on):
+            if not on.down and _acted(on) > known:
                 on.live(on.minute + VERIFY_AFTER)
+        on.deliver_rest()
         seen = look(on, max(naive) if naive else None, refusals + on.problems)
     return Outcome(incident, seen, tuple(failures(incident, seen)), time.monotonic() - began)
 
@@ -87,18 +94,21 @@ def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] =
 def _beats(incident: Incident) -> Sequence[float]:
     """Minutes of the heartbeats: at every act, and regularly from the first of them on."""
     points = {act.at for act in incident.acts} | {a.since for a in incident.acts if isinstance(a, RestoreFacts)}
+    points |= {*incident.looks, *(act.until for act in incident.acts if isinstance(act, LogsLost))}
     first = min(points, default=incident.beat / 60)
     count = int((incident.minutes - first) * 60 / incident.beat)
     return sorted(points | {first + number * incident.beat / 60 for number in range(count + 1)} | {incident.minutes})
 
 
-def _rolled_back(on: Stage) -> bool:
-    rollout = on.deps.state.rollout()
-    return rollout is not None and rollout.state is RolloutState.ROLLED_BACK
+def _acted(on: Stage) -> int:
+    """How often the machine has acted on the rollout so far: each time is looked at once more, when customers have seen it."""
+    return sum(row["actor"] == AUTOMATIC and row["event"] in ACTS for row in on.deps.state.audit_rows())
 
 
 def _over(on: Stage) -> bool:
-    """A verified cut ends the story."""
+    """A verified cut ends the story, unless it says otherwise."""
+    if on.incident.whole or on.down:
+        return False
     rollout = on.deps.state.rollout()
     return rollout is not None and on.deps.state.cut_verified_at(rollout.rollout_id) is not None
 
@@ -126,6 +136,14 @@ def perform(on: Stage, act: Act) -> list[str]:
             on.apply_policy(act.old, act.new)
         case StateFails():
             on.state_fails(act.until)
+        case StateLocked():
+            on.state_locked(act.until, whole=act.whole)
+        case SlackDown():
+            on.slack_down(act.until)
+        case LogsLost():
+            on.logs_lost(act.until)
+        case OnCall():
+            on.on_call(act.what)
         case SetAside():
             on.set_aside(act.trigger, act.minutes)
         case SwapArms():

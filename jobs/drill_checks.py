@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any
 
-from controlplane.core.blocks import spans
 from controlplane.core.judge import AUTOMATIC
 from controlplane.core.model import RolloutState
 from controlplane.core.rollout import Event
 from controlplane.simulation.incidents import Expect, Incident
 from controlplane.store.queries import load
-from controlplane.store.state_rows import IncidentRow, from_text
+from controlplane.store.state_rows import IncidentRow
+from jobs.drill_contained import Contained, containments
+from jobs.drill_lost import Lost, account
 from jobs.drill_stage import BEGIN, Stage
-from jobs.evaluate import stage_events
+from jobs.drill_statements import STATEMENTS, always
 
 FRESHNESS = "freshness"
 THREE_SIGMA = 3.0
-_ACTS = frozenset(str(event) for event in Event)
+ACTS = frozenset(str(event) for event in Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,12 @@ class Seen:
     exposed_truth: int
     treated_after_cut: int
     told: bool
-    audit_ok: bool
+    contained: tuple[Contained, ...]
+    lost: Lost
     verdicts: dict[str, str]
     quarantined: dict[str, int]
     naive: float | None
+    beats: tuple[float, ...] = ()
     refusals: tuple[str, ...] = ()
     ledger: dict[str, str] = field(default_factory=dict)
 
@@ -80,12 +82,14 @@ def look(stage: Stage, naive: float | None, refusals: list[str]) -> Seen:
         exposed_truth=_exposed(stage, incident),
         treated_after_cut=_treated_after_cut(stage, incident),
         told=_told(stage, mine),
-        audit_ok=all(found is None for found in state.verify_chains().values()),
+        contained=containments(stage, mine),
+        lost=account(stage),
         verdicts=_verdicts(state.ledger_rows(rollout.rollout_id)),
         quarantined=_quarantined(stage),
         naive=naive,
+        beats=tuple(stage.beats),
         refusals=tuple(refusals),
-        ledger=statements | _always(stage),
+        ledger=statements | always(stage),
     )
 
 
@@ -102,8 +106,7 @@ def failures(incident: Incident, seen: Seen) -> list[str]:
     for name, verdict in want.verdicts.items():
         if seen.verdicts.get(name) != verdict:
             found.append(f"the verdict of {name} is {seen.verdicts.get(name)}, expected {verdict}")
-    if not seen.audit_ok:
-        found.append("the audit log or the evidence ledger is broken")
+    found += [f"lost: {problem}" for problem in seen.lost.problems]
     if set(seen.quarantined) != set(want.quarantined):
         found.append(f"quarantined for {sorted(seen.quarantined)}, expected {sorted(want.quarantined)}")
     found += _naive(want, seen)
@@ -127,6 +130,7 @@ def _naive(want: Expect, seen: Seen) -> list[str]:
 
 def _containment(incident: Incident, seen: Seen) -> Iterator[str]:
     """From the onset to people: complete, in order, true."""
+    yield from _effects(seen.contained)
     row, times, want = seen.incident, seen.times, incident.expect
     acted = [event for event, _ in seen.decisions if event != Event.RESUME]
     if row is None:
@@ -148,21 +152,33 @@ def _containment(incident: Incident, seen: Seen) -> Iterator[str]:
         yield f"onset, detected, cut, verified are {order}: something is missing"
     elif any(later < earlier for earlier, later in pairwise([moment or 0.0 for moment in order])):
         yield f"onset, detected, cut, verified are {order}: not in this order"
-    if row.state != "contained":
-        yield f"the incident is {row.state}, expected contained"
+    if row.state not in ("contained", "resolved"):
+        yield f"the incident is {row.state}, expected contained (or resolved, where the story has the person on call resolve it)"
     if row.customers_exposed != seen.exposed_truth or not row.customers_exposed:
         yield f"customers exposed: {row.customers_exposed} on record, {seen.exposed_truth} by the producer's own count"
     if seen.treated_after_cut:
         yield f"{seen.treated_after_cut} conversations were served by the assistant after the cut and the clients' poll limit"
 
 
+def _effects(found: tuple[Contained, ...]) -> Iterator[str]:
+    """What the machine did must have reached customers, and must have been verified."""
+    for one in found:
+        if not one.contained:
+            yield f"{one.action} at minute {one.done:g} did not contain: {one.why}"
+        if one.verified is None:
+            yield f"{one.action} at minute {one.done:g} was not verified"
+
+
 def _decisions(audit: list[dict[str, Any]], causes: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """What the automatic actor did to the rollout, with the cause that its incident names (none: a resumption)."""
     found = []
     for row in audit:
-        if row["actor"] == AUTOMATIC and row["event"] in _ACTS:
-            version = json.loads(row["payload"])["version"]
-            found.append((str(row["event"]), causes.get(f"{row['subject']}-v{version}", FRESHNESS)))
+        if row["actor"] == AUTOMATIC and row["event"] in ACTS:
+            payload = json.loads(row["payload"])
+            opened = causes.get(f"{row['subject']}-v{payload['version']}", FRESHNESS)
+            found.append(
+                (str(row["event"]), payload.get("cause", opened))
+            )  # "cause": it joined an incident that was open
     return tuple(found)
 
 
@@ -212,93 +228,3 @@ def _verdicts(ledger: list[dict[str, Any]]) -> dict[str, str]:
 def _quarantined(stage: Stage) -> dict[str, int]:
     with stage.deps.warehouse.cursor() as cursor:
         return {str(reason): int(n) for reason, n in cursor.execute(load("drill/quarantined")).fetchall()}
-
-
-# statements about the record
-
-
-def _blocks(stage: Stage) -> dict[str, list[tuple[datetime, datetime]]]:
-    lanes: dict[str, list[tuple[datetime, datetime]]] = {}
-    for entry in stage.deps.state.ledger_rows():
-        start = from_text(entry["block_start"])
-        lanes.setdefault(entry["lane"], []).append((start, start + timedelta(seconds=entry["span_seconds"])))
-    return lanes
-
-
-def _always(stage: Stage) -> dict[str, str]:
-    """What holds in every drill: blocks lie end to end, none spans a change of the share or spends weight without data, only people grow."""
-    found = _weight(stage.deps.state.ledger_rows())
-    rollout = stage.deps.state.rollout()
-    changes = [] if rollout is None else [span.start for span in spans(stage_events(stage.deps, rollout))]
-    for lane, blocks in _blocks(stage).items():
-        gaps = [earlier for earlier, later in pairwise(blocks) if earlier[1] != later[0]]
-        mixed = [block for block in blocks for change in changes if block[0] < change < block[1]]
-        if gaps or mixed:
-            found[lane] = f"blocks with a gap or an overlap behind {gaps}, or over a change of the share {mixed}"
-    grown = [row for row in stage.deps.state.audit_rows() if row["event"] in ("promote", "start", "restart")]
-    if any(row["actor"] == AUTOMATIC for row in grown):
-        found["growth"] = "the automatic actor grew the rollout"
-    return found
-
-
-def _cut_short(stage: Stage) -> str:
-    short = [b for blocks in _blocks(stage).values() for b in blocks if b[1] - b[0] < timedelta(seconds=60)]
-    return "" if short else "no block was cut short by the step"
-
-
-def _weight(ledger: list[dict[str, Any]]) -> dict[str, str]:
-    """A block without comparable data spends no weight."""
-    found: dict[str, str] = {}
-    spent: dict[tuple[str, str], float] = {}
-    for entry in ledger:
-        for reading in json.loads(entry["readings"]):
-            key = (reading["trigger"], reading["segment"])
-            if reading["verdict"] == "NO_DATA" and reading["weight_spent"] > spent.get(key, 0.0):
-                found[f"{key[0]} ({key[1]})"] = (
-                    f"spent weight on the block at {entry['block_start']}, which has no data"
-                )
-            spent[key] = reading["weight_spent"]
-    return found
-
-
-def _contained(stage: Stage) -> str:
-    """The contained subject reaches nobody but people from the decision on, the other one still does."""
-    (row,) = [item for item in stage.deps.state.incidents() if item.trigger == "tripwire"]
-    deadline = row.detected_at + timedelta(seconds=stage.policy.watch.client_poll_seconds)
-    after = [item.intent for item in stage.lines.treated if item.at > deadline]
-    category = stage.deps.state.containments()[0].category
-    if category in after:
-        return f"{after.count(category)} conversations about {category} reached the assistant behind its containment"
-    return "" if after else "nothing reached the assistant any more: more was contained than the category"
-
-
-def _paged_first(stage: Stage) -> str:
-    """What was set aside is told to people while it does not act."""
-    rows = stage.deps.state.incidents()
-    pages = [item.created_at for item in stage.deps.state.outbox() if ":page:" in item.outbox_id]
-    return "" if rows and pages and min(pages) < rows[-1].detected_at else "nobody was paged before the trigger acted"
-
-
-def _policies(stage: Stage) -> str:
-    hashes = {entry["policy_hash"] for entry in stage.deps.state.ledger_rows()}
-    return "" if len(hashes) == 2 else f"blocks were judged by {len(hashes)} policies, expected the old and the new one"
-
-
-def _some(query: str, what: str) -> Callable[[Stage], str]:
-    def look(stage: Stage) -> str:
-        with stage.deps.warehouse.cursor() as cursor:
-            return "" if cursor.execute(load(query)).fetchall()[0][0] else f"there is none: {what}"
-
-    return look
-
-
-STATEMENTS = MappingProxyType(
-    {
-        "a block is cut short": _cut_short,
-        "late conversations are excluded": _some("drill/late", "late conversation"),
-        "the category is contained": _contained,
-        "it pages before it acts": _paged_first,
-        "two policies in the ledger": _policies,
-        "repeats are excluded": _some("drill/repeats", "repeat visit"),
-    }
-)

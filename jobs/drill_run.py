@@ -1,4 +1,4 @@
-"""Several drills in a row: which, where, told as a table or as one object, and kept in the record of a workspace."""
+"""Several drills in a row: which, where, and told as a table or as one object."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -21,18 +21,25 @@ from rich.table import Column, Table
 from controlplane.settings import SettingsError
 from controlplane.simulation.incident_catalogue import INCIDENTS
 from controlplane.simulation.incidents import Incident
-from controlplane.store.state_rows import AuditEntry, Commit
-from jobs.compose import open_state, workspace_settings
 from jobs.console import stderr
 from jobs.drill import Outcome, rehearse
-from jobs.drill_checks import Times
+from jobs.drill_checks import Seen, Times
+from jobs.drill_record import Last
 from jobs.drill_stage import policy_of
 
 PIPE_WIDTH = 220  # of a table that no person looks at
+ALL = "all"
 
 
 def chosen(names: Sequence[str]) -> list[Incident]:
-    """The incidents of these names, in the catalogue's order; all of them without a name. Raises SettingsError for an unknown one."""
+    """The incidents of these names, in the catalogue's order; without a name, or by the name `all`, all of them.
+
+    Raises SettingsError for an unknown one, and for `all` beside others.
+    """
+    if ALL in names:
+        if set(names) != {ALL}:
+            raise SettingsError("name drills or say all, not both")
+        names = ()
     unknown = [name for name in names if name not in INCIDENTS]
     if unknown:
         raise SettingsError(
@@ -109,28 +116,57 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "policy": policy_of(outcome.incident).hash,
         "state": str(seen.state),
         "decisions": [{"event": event, "trigger": trigger} for event, trigger in seen.decisions],
+        "actions": [asdict(one) for one in seen.contained],
+        "contained": _all_of(seen, [one.contained for one in seen.contained]),
+        "verified": _all_of(seen, [one.verified is not None for one in seen.contained]),
         "minutes": asdict(seen.times),
         "customers_exposed": None if seen.incident is None else seen.incident.customers_exposed,
+        "told": seen.told,
+        "lost": _lost(seen),
+        "never_logged": seen.lost.never_logged,
+        "records": {key: getattr(seen.lost, key) for key in ("landed", "stored", "duplicates", "quarantined")},
+        "messages": seen.lost.messages,
         "verdicts": seen.verdicts,
         "naive_standard_errors": None if seen.naive is None else round(seen.naive, 2),
-        "audit_ok": seen.audit_ok,
+        "heartbeat_seconds": {"median": round(median(seen.beats), 3), "longest": round(max(seen.beats), 3)},
     }
 
 
+def _all_of(seen: Seen, each: Sequence[bool]) -> bool | None:
+    """Whether it holds of everything that was done; None where there was nothing to be done and nothing was."""
+    return all(each) if seen.contained else None
+
+
+def _lost(seen: Seen) -> dict[str, int]:
+    return {"records": seen.lost.records, "messages": seen.lost.untold, "audit": seen.lost.audit}
+
+
 def result(outcomes: Sequence[Outcome], seconds: float) -> dict[str, Any]:
-    """All drills in plain values."""
+    """All drills in plain values, and the sum: of those in which something was to be done, how many were contained and verified; what was lost."""
     failed = [outcome.incident.name for outcome in outcomes if not outcome.ok]
+    rows = [outcome_json(outcome) for outcome in outcomes]
+    whole = [row for row in rows if "lost" in row]
     return {
         "ok": not failed,
-        "drills": [outcome_json(outcome) for outcome in outcomes],
+        "drills": rows,
         "failed": failed,
+        "summary": {
+            "drills": len(rows),
+            "as_expected": len(rows) - len(failed),
+            "acted": sum(row["contained"] is not None for row in whole),
+            "contained": sum(row["contained"] is True for row in whole),
+            "verified": sum(row["verified"] is True for row in whole),
+            "told": sum(row["contained"] is not None and row["told"] for row in whole),
+            "lost": {key: sum(abs(row["lost"][key]) for row in whole) for key in ("records", "messages", "audit")},
+            "broke_off": len(rows) - len(whole),
+        },
         "seconds": round(seconds, 1),
     }
 
 
 def show_outcomes(outcomes: Sequence[Outcome], seconds: float) -> None:
     """The table for people, on stdout."""
-    table = Table("drill", "injected", "expected", "seen", _TIMES, Column("exposed", justify="right"), "ok")
+    table = Table("drill", "injected", "expected", "seen", _TIMES, Column("exposed", justify="right"), "lost", "ok")
     for outcome in outcomes:
         seen = outcome.seen
         exposed = None if seen is None or seen.incident is None else seen.incident.customers_exposed
@@ -141,12 +177,21 @@ def show_outcomes(outcomes: Sequence[Outcome], seconds: float) -> None:
             "\n".join((*(() if seen is None else (seen.brief,)), *outcome.failures)),
             "" if seen is None else _times(seen.times),
             "" if exposed is None else str(exposed),
+            "" if seen is None else "nothing" if seen.lost.nothing else "SEE LEFT",
             "ok" if outcome.ok else "FAILED",
         )
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     console.print(table)
-    good = sum(outcome.ok for outcome in outcomes)
-    console.print(f"{good} of {len(outcomes)} drills as expected, {seconds:.0f} s", highlight=False)
+    console.print(closing_words(result(outcomes, seconds)["summary"], seconds), highlight=False)
+
+
+def closing_words(summary: Mapping[str, Any], seconds: float) -> str:
+    """The sum in a line."""
+    lost = ", ".join(f"{n} {what}" for what, n in summary["lost"].items() if n) or "nothing"
+    return (
+        f"{summary['as_expected']} of {summary['drills']} drills as expected; {summary['contained']} of {summary['acted']} contained, "
+        f"{summary['verified']} verified, {lost} lost; {seconds:.0f} s"
+    )
 
 
 _TIMES = "onset > detected > cut > verified > alerted (minutes)"
@@ -159,32 +204,25 @@ def _times(times: Times) -> str:
     return " > ".join("-" if moment is None else f"{moment:g}" for moment in found)
 
 
-def show_list(incidents: Sequence[Incident]) -> None:
-    """The catalogue for people, on stdout."""
-    table = Table("drill", "injected", "expected", "trap")
+def show_list(incidents: Sequence[Incident], last: Mapping[str, Last]) -> None:
+    """The catalogue for people, on stdout, with when each drill was last carried out in the workspace."""
+    table = Table("drill", "injected", "expected", "trap", "last drilled (UTC)")
     for item in incidents:
-        table.add_row(item.name, item.told, item.expected, ", ".join(item.covers))
+        words = last[item.name].words if item.name in last else "never"
+        table.add_row(item.name, item.told, item.expected, ", ".join(item.covers), words)
     Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
-def list_json(incidents: Sequence[Incident]) -> dict[str, Any]:
-    """The catalogue in plain values."""
+def list_json(incidents: Sequence[Incident], last: Mapping[str, Last]) -> dict[str, Any]:
+    """The catalogue in plain values; `last_drilled` is null for what was never drilled in the workspace."""
     rows = [
-        {"name": item.name, "injected": item.told, "expected": item.expected, "covers": list(item.covers)}
+        {
+            "name": item.name,
+            "injected": item.told,
+            "expected": item.expected,
+            "covers": list(item.covers),
+            "last_drilled": last[item.name].plain() if item.name in last else None,
+        }
         for item in incidents
     ]
-    return {"drills": rows}
-
-
-def record(home: str | None, found: dict[str, Any], actor: str, now: datetime) -> None:
-    """Write the drills to the audit log of an existing workspace: which, under which policy text, what was seen, and what failed."""
-    settings = workspace_settings(home, must_exist=True)
-    told = [
-        {key: row[key] for key in ("name", "ok", "failures", "policy", "state", "decisions", "minutes") if key in row}
-        for row in found["drills"]
-    ]
-    good = sum(row["ok"] for row in told)
-    reason = f"{good} of {len(told)} drills as expected"
-    entry = AuditEntry(actor, "drill", "drills", reason, {"drills": told, "failed": found["failed"]})
-    with open_state(settings, now) as state:
-        state.commit(Commit(audit=(entry,)), now)
+    return {"drills": rows, "never": [row["name"] for row in rows if row["last_drilled"] is None]}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from sqlalchemy.exc import DatabaseError
 
@@ -21,14 +22,17 @@ from controlplane.core.assignment import Exposure, Unit
 from controlplane.core.model import Arm
 from controlplane.core.policy import Policy, parse
 from controlplane.settings import Settings, load, shipped_policy
-from controlplane.simulation.incidents import APPROVER, AUTHOR, Incident
+from controlplane.simulation.incidents import APPROVER, AUTHOR, ON_CALL, Incident, StateLocked
 from controlplane.simulation.lines import Behaviour, LogLines, severe_misrouting
 from controlplane.store.flags import FlagReader
 from controlplane.store.landing import LandingWriter
 from controlplane.store.queries import load as load_sql
-from jobs import actions, evaluate, governing, ingest, notify, tick, verify
+from controlplane.store.state import StateReader
+from jobs import actions, evaluate, governing, incidents, ingest, notify, tick, verify
 from jobs.control import Control, control_process
 from jobs.deps import Deps
+from jobs.drill_lock import hold
+from jobs.drill_slack import SlackStandIn, slack_stand_in
 
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # a Monday; fixed, so that a drill gives the same times
 SOURCE = "drill"
@@ -41,24 +45,44 @@ REVIEWER = "human:Rita (simulated reviewer)"
 SETTINGS: dict[
     str, str
 ] = {}  # a drill is not led by the surroundings: no Slack, no PostgreSQL, no policy of somebody's
+LOCK_WAIT = (
+    "0.05"  # seconds that a drill waits for a locked state database; ten in operation, and the same happens then
+)
+TORN = b'{"record":"interaction","interaction_id":"torn'
+DELIVERY_STEP, DELIVERY_ROUNDS = timedelta(seconds=20), 15  # behind the story: what waits for its group is told
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not work until a moment of the story, and how it is mended. `down`: there is no control process meanwhile."""
+
+    until: datetime
+    mend: Callable[[], None]
+    down: bool = False
 
 
 class Stage:
     """One drill under way. Times are minutes since `BEGIN`."""
 
-    def __init__(self, incident: Incident, settings: Settings, told: TextIO, landing: LandingWriter) -> None:
-        self.incident, self.settings, self._told, self._landing = incident, settings, told, landing
+    def __init__(self, incident: Incident, settings: Settings, told: TextIO, slack: SlackStandIn | None = None) -> None:
+        self.incident, self.settings, self._told, self.slack = incident, settings, told, slack
         self.policy = policy_of(incident)
         self.now = BEGIN
         self.control: Control
         self._processes = ExitStack()
         self._silent_until: datetime | None = None
+        self._lost_until: datetime | None = None
         self._copies: dict[float, Path] = {}
-        self._fails_until: datetime | None = None
+        self._fault: Fault | None = None
+        self._slack_until: datetime | None = None
         self.failed_beats = 0
+        self.handed_over = 0  # records that the landing folder has acknowledged
+        self.never_logged = 0  # records that their producer lost
+        self.beats: list[float] = []  # seconds that each heartbeat took
         self.problems: list[str] = []
         self.restarts = False
         self.lines = LogLines(incident.seed, BEGIN, incident.crowd, self._expose, self.policy.assignment.salt)
+        self._landing = LandingWriter(settings.workspace.landing, SOURCE)
 
     @property
     def deps(self) -> Deps:
@@ -90,6 +114,18 @@ class Stage:
         """End it."""
         self._processes.close()
 
+    def leave(self) -> None:
+        """The end of the drill, however it comes: nothing that it started goes on."""
+        if self._fault is not None:
+            self._fault.mend()
+        self._landing.close()
+        self.close()
+
+    @property
+    def down(self) -> bool:
+        """Whether there is no control process now."""
+        return self._fault is not None and self._fault.down
+
     def also_close(self, call: Callable[[], None]) -> None:
         """Call this when the control process ends."""
         self._processes.callback(call)
@@ -107,46 +143,86 @@ class Stage:
         until = BEGIN + timedelta(minutes=minute)
         records = self.lines.advance(until)
         self.now = until
-        if self._silent_until is None or until >= self._silent_until:
-            self._landing.write(records)
-            self._landing.heartbeat(until)
-        else:
-            self.lines.hold_back(records, self._silent_until)
+        self._mend()
+        self._hand_over(records, until)
         self.beat()
+
+    def _hand_over(self, records: Sequence[dict[str, Any]], now: datetime) -> None:
+        if self._lost_until is not None and now <= self._lost_until:
+            self.never_logged += len(records)
+        elif self._silent_until is not None and now < self._silent_until:
+            self.lines.hold_back(records, self._silent_until)
+        else:
+            self._lost_until = None
+            self.handed_over += self._landing.write(records)
+            self._landing.heartbeat(now)
+
+    def _mend(self) -> None:
+        if self._fault is not None and self.now >= self._fault.until:
+            fault, self._fault = self._fault, None
+            fault.mend()
+            if not self.failed_beats:
+                self.problems.append("no heartbeat met the failing database: nothing was tried")
+            if fault.down:
+                self.open()
+        if self.slack is not None and self._slack_until is not None and self.now >= self._slack_until:
+            self.slack.down, self._slack_until = False, None
 
     def beat(self) -> None:
         """One heartbeat of the control process; with `restarts` each of its steps by another process."""
-        if self._fails_until is not None:
-            self._beat_on_failing_state(self._fails_until)
+        began = time.monotonic()
+        if self._fault is not None:
+            self._try_to_open() if self.down else self._beat_on_failing_state()
         elif not self.restarts:
             tick.run(self.deps, self.now)
         else:
             for step in (ingest.run, evaluate.run, verify.run, notify.run):
                 step(self.deps, self.now)
                 self.reopen()
+        self.beats.append(time.monotonic() - began)
 
-    def _beat_on_failing_state(self, until: datetime) -> None:
+    def _beat_on_failing_state(self) -> None:
         """A heartbeat may fail with the database, and then must leave nothing behind."""
-        if self.now >= until:
-            self._state_runs("drill/state_mended")
-            self._fails_until = None
-            if not self.failed_beats:
-                self.problems.append("no heartbeat met the failing database: nothing was tried")
-            tick.run(self.deps, self.now)
-            return
-        before = self.deps.state.rollout(), len(self.deps.state.ledger_rows()), len(self.deps.state.audit_rows())
+        before = self._written()
         try:
             tick.run(self.deps, self.now)
+        except* DatabaseError:
+            self.failed_beats += 1
+            if self._written() != before:
+                self.problems.append("a transaction that failed half-way left something behind")
+
+    def _written(self) -> tuple[Any, ...]:
+        state = self.deps.state
+        return state.rollout(), len(state.ledger_rows()), len(state.audit_rows())
+
+    def _try_to_open(self) -> None:
+        try:
+            self.open()
         except DatabaseError:
             self.failed_beats += 1
-            after = self.deps.state.rollout(), len(self.deps.state.ledger_rows()), len(self.deps.state.audit_rows())
-            if after != before:
-                self.problems.append("a transaction that failed half-way left something behind")
+            return
+        self.problems.append("a control process was started on a database that another process holds")
+        self.close()
+
+    def deliver_rest(self) -> None:
+        """Behind the story: rounds of delivery until nothing waits, or for five minutes. What waits then is lost."""
+        for _ in range(DELIVERY_ROUNDS):
+            if not any(item.status in ("pending", "sending") for item in self.deps.state.outbox()):
+                return
+            self.now += DELIVERY_STEP
+            notify.run(self.deps, self.now)
 
     def state_fails(self, until: float) -> None:
         """Let decisions fail half-way until that minute."""
         self._state_runs("drill/state_fails")
-        self._fails_until = BEGIN + timedelta(minutes=until)
+        self._fault = Fault(BEGIN + timedelta(minutes=until), lambda: self._state_runs("drill/state_mended"))
+
+    def state_locked(self, until: float, *, whole: bool) -> None:
+        """Let another process hold the state database until that minute; `whole`: while there is no control process."""
+        if whole:
+            self.close()
+        mend = hold(self.settings.workspace.state, whole=whole)
+        self._fault = Fault(BEGIN + timedelta(minutes=until), mend, whole)
 
     def _state_runs(self, name: str) -> None:
         with closing(sqlite3.connect(self.settings.workspace.state)) as connection:
@@ -160,6 +236,27 @@ class Stage:
         self.open()
 
     # acts
+
+    def slack_down(self, until: float) -> None:
+        """Slack fails until that minute; at each refusal the stand-in notes who is served then."""
+        if self.slack is None:
+            raise ValueError(f"{self.incident.name} takes Slack down but does not tell people there: say slack = True")
+        self.slack.down, self._slack_until = True, BEGIN + timedelta(minutes=until)
+
+    def logs_lost(self, until: float) -> None:
+        """The log agent dies in the middle of a line; another one starts at that minute and knows nothing of what was."""
+        segment = max((self.settings.workspace.landing / SOURCE).iterdir())
+        self._landing.close()
+        with segment.open("ab") as file:
+            file.write(TORN)
+        self._landing = LandingWriter(self.settings.workspace.landing, SOURCE)
+        self._lost_until = BEGIN + timedelta(minutes=until)
+
+    def on_call(self, what: str) -> None:
+        """The person on call does it to every incident that is not over."""
+        for row in self.deps.state.incidents():
+            if row.state not in ("resolved", "reviewed"):
+                incidents.act(self.deps.state, row.incident_id, what, ON_CALL, "drill", self.now)
 
     def change(self, arms: tuple[Arm, ...], to: dict[str, object]) -> None:
         """The arms behave otherwise from now on."""
@@ -178,7 +275,7 @@ class Stage:
     def confirm_misrouting(self, severity: float) -> None:
         """A person confirms a misrouting in the newest conversation of the assistant."""
         newest = self.lines.treated[-1].conversation
-        self._landing.write([severe_misrouting(newest, self.now, severity, REVIEWER)])
+        self.handed_over += self._landing.write([severe_misrouting(newest, self.now, severity, REVIEWER)])
 
     def silence(self, until: float) -> None:
         """The producer is not heard until that minute."""
@@ -223,13 +320,32 @@ def amended(text: str, changes: tuple[tuple[str, str], ...], source: str) -> Pol
 @contextmanager
 def stage(incident: Incident, home: Path) -> Iterator[Stage]:
     """A stage in the folder `home`, which must not be there yet; the release is in. Everything is closed at the end."""
-    settings = load(str(home), env=SETTINGS)
-    settings.workspace.create("demo")
     with ExitStack() as stack:
+        slack = stack.enter_context(slack_stand_in()) if incident.slack else None
+        settings = load(str(home), env=_surroundings(incident, home, slack))
+        settings.workspace.create("demo")
         told = stack.enter_context((home / "alerts.txt").open("w", encoding="utf-8"))
-        landing = stack.enter_context(LandingWriter(settings.workspace.landing, SOURCE))
-        found = Stage(incident, settings, told, landing)
-        stack.callback(found.close)
+        found = Stage(incident, settings, told, slack)
+        stack.callback(found.leave)
         found.open()
         found.start()
+        if slack is not None:
+            slack.witness = _served(settings.state_url)
         yield found
+
+
+def _surroundings(incident: Incident, home: Path, slack: SlackStandIn | None) -> dict[str, str]:
+    locks = any(isinstance(act, StateLocked) for act in incident.acts)
+    url = {"CONTROLPLANE_STATE_URL": f"sqlite:///{home / 'state.sqlite'}?timeout={LOCK_WAIT}"} if locks else {}
+    return SETTINGS | url | (slack.environment if slack is not None else {})
+
+
+def _served(state_url: str) -> Callable[[], str]:
+    """A witness from outside: the state of the rollout as any reader of the database sees it."""
+
+    def look() -> str:
+        with closing(StateReader(state_url)) as reader:
+            rollout = reader.rollout()
+        return "none" if rollout is None else str(rollout.state)
+
+    return look

@@ -23,10 +23,14 @@ Shown = tuple[str, str]  # estimate, interval
 def estimates_since(
     deps: Deps, rollout: Rollout, ledger: Sequence[LedgerEntry], fired: Iterable[TriggerReading]
 ) -> dict[tuple[str, str], Shown]:
-    """Estimate and interval of each fired stream since its likely onset; a stream without enough data is left out."""
-    stored = [
-        (from_text(row["block_start"]), json.loads(row["counts"])) for row in deps.state.ledger_rows(rollout.rollout_id)
-    ]
+    """Estimate and interval of each fired stream since its likely onset; a stream without enough data is left out.
+
+    Reads the ledger from the first of the onsets on: a cut must not wait for the whole history of the rollout.
+    """
+    fired = list(fired)
+    since = min((reading.onset or reading.block_start for reading in fired), default=None)
+    rows = [] if since is None else deps.state.ledger_rows(rollout.rollout_id, since)
+    stored = [(from_text(row["block_start"]), json.loads(row["counts"])) for row in rows]
     blocks = [*stored, *((entry.block_start, entry.counts) for entry in ledger)]
     result = {}
     for reading in fired:

@@ -27,8 +27,8 @@ from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import CHANGES, Commit, FactsHead, LaneState, from_text
 from controlplane.store.utc import to_naive as utc
-from jobs import pages, reviews
-from jobs.closing import Closing, close, stage_key
+from jobs import incident_join, pages, reviews
+from jobs.closing import Closing, close, closes_at, stage_key
 from jobs.compose import follow_policy
 from jobs.decisions import automatic_commit, reading_of_ledger
 from jobs.deps import Deps
@@ -39,7 +39,7 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one run saw and did."""
+    """What one run saw and did. `closes_at`: the watermark at which the next block closes, None where nobody is exposed."""
 
     rollout: Rollout | None
     decision: Decision | None = None
@@ -48,6 +48,7 @@ class Evaluation:
     fresh: bool = False
     blocks: int = 0
     situation: judge.Situation | None = None
+    closes_at: datetime | None = None
 
 
 def run(deps: Deps, now: datetime) -> Evaluation:
@@ -84,8 +85,10 @@ def _evaluate(deps: Deps, now: datetime) -> Evaluation:
     if decision is not None and decision.trigger is not None and "log_e" not in decision.evidence:
         readings = [*fired_before(deps, rollout, seen.latched), *readings]
         decision = judge.decide(rollout, deps.policy, readings, seen)
-    after = _record(deps, rollout, closing, decision, readings, seen, history, head)
-    return Evaluation(after, decision, tuple(closing.readings), mark, fresh, len(closing.ledger), seen)
+    after = _record(deps, rollout, closing, decision, readings, seen, history, head, mark)
+    found = tuple(closing.readings)
+    upcoming = closes_at(deps.policy, history, lanes)
+    return Evaluation(after, decision, found, mark, fresh, len(closing.ledger), seen, upcoming)
 
 
 def _lanes(deps: Deps, rollout: Rollout, closing: Closing) -> dict[str, LaneState]:
@@ -133,6 +136,7 @@ def _record(
     seen: judge.Situation,
     history: Sequence[StageEvent],
     head: FactsHead | None,
+    mark: datetime | None,
 ) -> Rollout:
     after, now = rollout, seen.now
     commit = Commit()
@@ -150,8 +154,13 @@ def _record(
         commit, after = automatic_commit(
             decision, rollout, deps.policy, list(latest.values()), exposed, estimates, deps.dashboard_url, seen.tripped
         )
+    freshness = timedelta(seconds=deps.policy.watch.freshness_seconds)
+    over = incident_join.over_causes(rollout, decision, mark, seen.silent, freshness, now)
+    commit = incident_join.clear(deps.state, commit, rollout, over, now)
+    if decision is not None:
+        commit = incident_join.correlate(deps.state, commit, decision, rollout, deps.policy)
     told = pages.messages(deps, rollout, seen, decision, history, readings)
-    if closing.ledger or decision is not None or told:
+    if closing.ledger or decision is not None or told or commit.also:
         judged_with = head if closing.ledger else None
         messages = (*commit.messages, *told)
         whole = replace(commit, ledger=closing.ledger, lanes=closing.lanes, messages=messages, facts_head=judged_with)

@@ -56,7 +56,9 @@ def recorded(rollout_id: str, audit: Sequence[Mapping[str, Any]], triggers: Mapp
         if row["actor"] != AUTOMATIC or row["subject"] != rollout_id or "version" not in payload:
             continue
         evidence = payload.get("evidence") or {}
-        name = triggers.get(f"{rollout_id}-v{payload['version']}", "") if "segment" in evidence else ""
+        opened = triggers.get(f"{rollout_id}-v{payload['version']}", "")
+        cause = payload.get("cause", opened)  # the log has one where the act joined an incident that was there
+        name = cause if "segment" in evidence else ""
         found.append(Recorded(from_text(row["at"]), row["event"], name, str(evidence.get("segment", "")), evidence))
     return found
 

@@ -45,7 +45,8 @@ def _audit(what: str, *events: str, automatic: bool | None = None) -> Part:
 
 
 STOPS = ("rollback", "hold", "disable_execution", "contain")
-INCIDENT = ("incident_acknowledge", "incident_resolve", "incident_review")
+INCIDENT = tuple(f"incident_{name}" for name in ("acknowledge", "own", "note", "resolve", "review", "reopen"))
+SERIOUS = ("incident_serious", "incident_serious_reported", "incident_serious_withdrawn")
 CHANGE = (
     "start",
     "restart",
@@ -79,6 +80,7 @@ DEMANDS: Sequence[tuple[str, str, str, tuple[Part, ...]]] = (
             _audit("stopped by the control plane", *STOPS, automatic=True),
             _audit("overrides, with reason and end", "override_added", "override_ended"),
             _audit("approvals", "approve"),
+            _audit("pressed in Slack, done or refused", "slack_press"),
             _audit("drills", "drill"),
         ),
     ),
@@ -90,6 +92,7 @@ DEMANDS: Sequence[tuple[str, str, str, tuple[Part, ...]]] = (
             Part("policies (the plan, in force or before)", "policies"),
             Part("weekly reviews", "artefacts_review"),
             Part("incidents with their clock", "incidents"),
+            _audit("serious incidents and their reports", *SERIOUS),
             _audit("cuts verified from outside", "cut_verified", "cut_not_verified"),
             Part("messages to people", "outbox"),
         ),
@@ -120,6 +123,7 @@ DEMANDS: Sequence[tuple[str, str, str, tuple[Part, ...]]] = (
         (
             Part("incidents", "incidents"),
             _audit("what people did about them", *INCIDENT),
+            Part("alerts that people silenced", "silences"),
             _audit("changes of release, stage and policy", *CHANGE),
         ),
     ),
@@ -163,6 +167,7 @@ DEMANDS: Sequence[tuple[str, str, str, tuple[Part, ...]]] = (
         "corrective action",
         (
             _audit("incidents resolved and reviewed", "incident_resolve", "incident_review"),
+            Part("what was to be done after them", "incident_actions"),
             Part("evaluation data sets, each with what it grew from", "datasets"),
             Part("proposals to retrain", "artefacts_retraining"),
         ),

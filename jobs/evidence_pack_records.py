@@ -29,6 +29,7 @@ LEFT_OUT: Mapping[str, str] = {
     "leases": "which process may write now",
     "detectors": "where the detectors stand now; it follows from the ledger, as the replay shows",
     "facts_head": "the newest batch of facts that was judged, now",
+    "presses": "what people pressed in a chat, under their id there; who did what is in the audit log, by name",
 }
 PERSONAL_KEYS = frozenset({"user_id", "customer_id", "customer", "targetingKey", "email", "phone"})
 REPLACED = "left out: names a customer"
@@ -121,9 +122,25 @@ RECORDS: Mapping[str, Record] = _records(
         table="incidents",
         time="detected_at",
         key=("incident_id",),
-        json=("evidence", "timeline"),
+        json=("evidence", "timeline", "serious", "containments"),
         select="incidents",
         what="incidents detected in the period or open in it, with their clock and time line",
+    ),
+    Record(
+        name="incident_actions",
+        table="incident_actions",
+        time="at",
+        key=("seq",),
+        what="what was to be done after incidents, and what became of it",
+    ),
+    Record(
+        name="silences",
+        table="silences",
+        time="at",
+        key=("seq",),
+        json=("matchers",),
+        select="until",
+        what="alerts that people silenced: which, why and until when",
     ),
     Record(
         name="releases",

@@ -27,6 +27,7 @@ from controlplane.store.state_evaluation import (
 )
 from controlplane.store.state_reviews import ADJUDICATED_EVENT, DRAWN_EVENT, LABELLED_EVENT
 from controlplane.store.state_rows import from_text
+from jobs.evidence_pack_vouch_incidents import INCIDENT_EVENTS, vouch_action, vouch_incident, vouch_silence
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]  # event, subject
@@ -50,6 +51,7 @@ VOUCHED_ARTEFACTS: Mapping[str, tuple[str, str, Identity]] = {
     "csat": ("csat_recorded", "result_hash", _whole),
     "topics": ("topics_found", "result_hash", _whole),
     "retraining": ("retraining_proposed", "result_hash", _whole),
+    "cause": ("cause_disagreed", "result_hash", _whole),
 }
 ONCE_UNVOUCHED = frozenset({"drift"})
 """Kinds that older programs recorded without a word in the log: such a one is told, and accuses nobody."""
@@ -88,7 +90,8 @@ class Log:
         if row["actor"] == AUTOMATIC and event in EVENTS and "log_e" in evidence:
             self.decided.append((str(row["seq"]), subject, evidence))
         if event in VOUCHING:
-            self.said.setdefault((event, subject), []).append({**payload, "_actor": row["actor"], "_at": at})
+            who = {"_actor": row["actor"], "_at": at, "_reason": row["reason"]}
+            self.said.setdefault((event, subject), []).append({**payload, **who})
 
 
 @dataclass
@@ -194,9 +197,11 @@ _MUST_BE_THERE: tuple[tuple[str, str, str, Callable[[str, Mapping[str, Any]], st
     ("draw", DRAWN_EVENT, "records/review_draws.jsonl", _subject),
     ("adjudication", ADJUDICATED_EVENT, "records/review_adjudications.jsonl", _subject),
     ("opinion", LABELLED_EVENT, "records/review_opinions.jsonl", lambda subject, said: f"{subject}/{said['_at']}"),
-    ("incident", "incident_acknowledge", "records/incidents.jsonl", _subject),
-    ("incident", "incident_resolve", "records/incidents.jsonl", _subject),
-    ("incident", "incident_review", "records/incidents.jsonl", _subject),
+    *(("incident", event, "records/incidents.jsonl", _subject) for event in INCIDENT_EVENTS),
+    ("action", "action_opened", "records/incident_actions.jsonl", lambda _, said: f"{said.get('action_id')} opened"),
+    ("action", "action_closed", "records/incident_actions.jsonl", lambda _, said: f"{said.get('action_id')} closed"),
+    ("silence", "silence_added", "records/silences.jsonl", lambda subject, _: f"{subject} added"),
+    ("silence", "silence_ended", "records/silences.jsonl", lambda subject, _: f"{subject} ended"),
 )
 VOUCHING = frozenset(
     {
@@ -315,11 +320,6 @@ def _adjudication(v: Vouching, _: str, row: Row) -> Iterator[str]:
     yield from v.said("review_adjudications", ADJUDICATED_EVENT, row["item_id"], row["at"], values=values)
 
 
-def _incident(v: Vouching, _: str, row: Row) -> Iterator[str]:
-    v.note("incident", row["incident_id"])
-    return iter(())
-
-
 def _artefact(v: Vouching, kind: str, row: Row) -> Iterator[str]:
     v.note(f"artefact {kind}", row["artefact_id"])
     if kind not in VOUCHED_ARTEFACTS:
@@ -341,7 +341,9 @@ _CHECKS: Mapping[str, Callable[[Vouching, str, Row], Iterator[str]]] = {
     "overrides": _override,
     "approvals": _approval,
     "stages": _stage,
-    "incidents": _incident,
+    "incidents": vouch_incident,
+    "incident_actions": vouch_action,
+    "silences": vouch_silence,
     "review_draws": _draw,
     "review_opinions": _opinion,
     "review_adjudications": _adjudication,

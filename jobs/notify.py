@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TextIO
 
 from alerts.deliver import DeliveryResult, Pauses, Receiver, Rules, deliver_due
-from alerts.wiring import Channels, default_rules, receivers_of
 from controlplane.settings import Settings
+from jobs import alerting, silences
+from jobs.courier import Courier
 from jobs.deps import Deps
 
 
 def receivers(settings: Settings, stream: TextIO | None = None) -> tuple[Mapping[str, Receiver], Rules]:
-    """Slack when it is configured, with the console standing in for it; else the console."""
-    slack = settings.slack
-    channels = Channels()
-    if slack is not None:
-        channels = Channels(
-            slack_bot_token=slack.token,
-            slack_channel=slack.channel,
-            slack_review_channel=slack.review_channel,
-            slack_base_url=slack.base_url,
-        )
-    found = receivers_of(channels, stream)
-    return found, default_rules(found)
+    """The receivers that are configured, and the rules of the alerting file for them."""
+    found = alerting.wired(settings, stream)
+    return found.receivers, found.alerting.rules
+
+
+@contextmanager
+def courier(deps: Deps, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Inside the block messages are delivered beside the heartbeat, which then never waits for a receiver."""
+    deps.courier = Courier(lambda now: deliver(deps, now), clock)
+    deps.courier.start()
+    try:
+        yield
+    finally:
+        deps.courier.stop()
+        deps.courier = None
 
 
 def run(deps: Deps, now: datetime) -> list[DeliveryResult]:
-    """One round of delivery."""
+    """One round of delivery; with a courier, what it did since the last call, and it is told to look again."""
+    return deliver(deps, now) if deps.courier is None else deps.courier.poke()
+
+
+def deliver(deps: Deps, now: datetime) -> list[DeliveryResult]:
+    """One round of delivery, here and now; never two at once."""
     if deps.rules is None:
         return []
+    with deps.delivering:
+        return _deliver(deps, deps.rules, now)
+
+
+def _deliver(deps: Deps, rules: Rules, now: datetime) -> list[DeliveryResult]:
     if deps.pauses is None:
         deps.pauses = Pauses()
-    results = deliver_due(deps.state, deps.state, deps.receivers, now, deps.rules, deps.pauses)
+    silenced = silences.in_force(deps.state, now)
+    rules = replace(rules, silences=silenced)
+    if deps.alerting is not None:
+        rules = deps.alerting.rules_at(now, silenced)
+    active = partial(silences.standing, deps.state)
+    results = deliver_due(deps.state, deps.state, deps.receivers, now, rules, deps.pauses, active)
     for result in results:
         if result.alerted_at is not None and result.incident_id is not None:
             deps.state.record_alerted(result.incident_id, result.alerted_at)

@@ -1,9 +1,11 @@
 """Messages for what a stream found where the machine does nothing itself: a trigger that only pages, one that is overridden, and a rollback
-that was weakened to a hold while the ramp is held already. Each is told once between two resumptions, or once per override."""
+that was weakened to a hold while the ramp is held already. Each is told once between two resumptions, or once per override; where its trigger has
+an open incident, in the thread of that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from alerts.model import Alert, Severity
@@ -41,7 +43,10 @@ def messages(
             continue
         newest = [reading for reading in readings if reading.fired and (reading.trigger, reading.segment) == ask.key]
         alert = _alert(deps, rollout, ask, key, situation.now, newest[-1:])
-        found.append(NewMessage(key, "alert", alert.to_dict()))
+        mine = [row for row in deps.state.open_incidents(rollout.rollout_id) if row.trigger == name]
+        incident_id = mine[-1].incident_id if mine else None
+        payload = replace(alert, incident_id=incident_id).to_dict()
+        found.append(NewMessage(key, "alert", payload, incident_id))
     return tuple(found)
 
 

@@ -69,6 +69,14 @@ def _metrics() -> str:
 
 def _states() -> str:
     lines = ["# States", "", "## Rollout", "", "```mermaid", rollout_table.diagram(), "```", "", "## Incident", ""]
+    lines += [
+        "```mermaid",
+        incident_table.diagram(),
+        "```",
+        "",
+        "People: acknowledge, resolve, review, reopen. The machine: the rest.",
+        "",
+    ]
     lines += ["| state | event | next |", "| --- | --- | --- |"]
     for (state, event), after in incident_table.TRANSITIONS.items():
         lines.append(f"| {state} | {event} | {after} |")

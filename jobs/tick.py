@@ -1,4 +1,7 @@
-"""One heartbeat of the control process: what has landed is stored, judged, verified and told, in this order.
+"""One heartbeat of the control process: what has landed is stored, judged, told and verified, in this order.
+
+A decision's commit is the cut: the flags of this process are read anew and people are told right behind it, and only then is the cut verified,
+which takes a round of questions; what the verification finds is told in the same beat.
 
 Rollups are for eyes only (blocks are counted from the facts), so they are brought up to date by the publishing job.
 """
@@ -12,7 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from controlplane.store.state_claims import FencedOff
-from jobs import evaluate, inbox, ingest, notify, verify
+from jobs import evaluate, inbox, incident_serious, ingest, ladder, notify, verify
 from jobs.deps import Deps
 from jobs.evaluate import Evaluation
 
@@ -52,7 +55,9 @@ def _beat(deps: Deps, now: datetime, clock: Callable[[], datetime] | None) -> Ti
 
     def attempt(step: Callable[[Deps, datetime], T]) -> T | None:
         try:
-            return step(deps, now)
+            return step(
+                deps, now if clock is None else clock()
+            )  # a decision is dated when it is made, not when the beat began
         except FencedOff:
             raise
         except Exception as error:
@@ -61,16 +66,30 @@ def _beat(deps: Deps, now: datetime, clock: Callable[[], datetime] | None) -> Ti
 
     def between() -> None:
         if clock is not None:
-            for step in (ingest.run, evaluate.run, verify.run, notify.run):
+            ingest.run(deps, clock())
+            _serve(deps, evaluate.run(deps, clock()), clock())
+            for step in (ladder.run, notify.run, verify.run, notify.run):
                 step(deps, clock())
 
     counts = attempt(ingest.run)
     attempt(partial(inbox.run, between=between))
     evaluation = attempt(evaluate.run)
-    verification = attempt(verify.run)
+    if evaluation is not None:
+        _serve(deps, evaluation, now if clock is None else clock())
+    attempt(ladder.run)
     delivered = attempt(notify.run)
+    verification = attempt(verify.run)
+    if verification is not None and delivered is not None:
+        delivered = [*delivered, *(attempt(notify.run) or ())]
+    attempt(incident_serious.run)  # what it writes is told with the next heartbeat; it is a matter of days
     if len(failures) > 1:
         raise ExceptionGroup("several steps of a heartbeat failed", failures)
     if failures or counts is None or evaluation is None or delivered is None:
         raise failures[0]
     return Tick(counts.stored, evaluation, len(delivered), verification)
+
+
+def _serve(deps: Deps, evaluation: Evaluation, now: datetime) -> None:
+    """Serve by what was just decided, instead of by the row as it was read up to a second ago."""
+    if evaluation.decision is not None and deps.reread_flags is not None:
+        deps.reread_flags(now)

@@ -16,7 +16,7 @@ from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_rows import to_text
 from controlplane.store.warehouse import Warehouse
-from jobs import judging, notify, publish, tick
+from jobs import alerting, judging, publish, tick
 from jobs.compose import policy_in_force, workspace_settings
 from jobs.console import clock
 from jobs.control import API_SOURCE, flags_for_a_moment
@@ -47,7 +47,7 @@ def tick_command(home: str | None, policy_file: str | None, at: str | None) -> d
             policy = policy_in_force(settings, state)
             with Warehouse.open(settings.workspace.facts) as warehouse:
                 deps = Deps(settings, warehouse, state, policy)
-                deps.receivers, deps.rules = notify.receivers(settings)
+                alerting.connect(deps)
                 return _beat(deps, now)
     finally:
         state.close()

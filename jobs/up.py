@@ -16,20 +16,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from controlplane.core import estimates
 from controlplane.server.serve import ServerError
 from controlplane.settings import Settings, SettingsError
+from controlplane.store.landing import LandingError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import judging, publish, review_draw, tick, topics, work
+from jobs import judging, notify, publish, review_draw, slack_listen, tick, topics, work
 from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
 from jobs.console import clock, stderr
 from jobs.control import Control, control_process
 from jobs.deps import Deps
+from jobs.heart import Heart
 from jobs.lease import (
     LEASE,
     LEASE_SECONDS,
@@ -44,7 +48,8 @@ from jobs.metric_definitions import at_start
 from jobs.process import announce, withdraw
 from jobs.scheduler import Job, last_due, schedule
 
-TICK_SECONDS = 1.0
+log = logging.getLogger("controlplane.jobs")
+
 HEARTBEAT_SECONDS = 5.0
 JUDGE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
@@ -61,7 +66,7 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("apscheduler").setLevel(
         logging.ERROR
-    )  # a beat that takes longer than a second is joined with the next
+    )  # a run that takes longer than its rhythm is joined with the next
     settings = workspace_settings(home, policy_file)
     if settings.workspace.kind() == "demo":
         raise SettingsError(
@@ -87,9 +92,12 @@ def run_up(home: str | None, policy_file: str | None, port: int | None, *, dashb
     free_left_behind(settings, state)
     state.close()
     try:
-        with control_process(
-            settings, policy, clock, settings.port, before_facts=lambda s: wait_for_lease(s, owner, stop)
-        ) as control:
+        with (
+            control_process(
+                settings, policy, clock, settings.port, before_facts=lambda s: wait_for_lease(s, owner, stop)
+            ) as control,
+            notify.courier(control.deps, clock),
+        ):
             _serve(settings, control, owner, stop, dashboards)
     finally:
         give_up_lease(settings, owner)
@@ -112,28 +120,66 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
         stop.set()
 
     scheduler = schedule(_jobs(control, owner), deps.state, owner, clock, on_fenced)
+    heart = Heart(_beat_of(control), clock, on_fenced)
     scheduler.start()
+    heart.start()
     try:
         stderr.print(f"control API on {control.server.url}" + (f", dashboards on {child.url}" if child else ""))
-        while not stop.wait(1.0):
-            if child is not None:
-                child.keep_alive()
+        with slack_listen.listening(deps, control.desk, control.server.url, on_fenced):
+            while not stop.wait(1.0):
+                if child is not None:
+                    child.keep_alive()
     finally:
         stderr.print("stopping")
         if child is not None:
             child.stop()
+        heart.stop()
         scheduler.shutdown(wait=True)
         withdraw(settings)
     if fenced.is_set():
         raise FencedOff("another control process has taken over this workspace; this one has stopped")
 
 
+def _beat_of(control: Control) -> Callable[[datetime, datetime | None], datetime | None]:
+    """One beat of this process, as `Heart` asks for it; guarded by the lease."""
+    deps, said = control.deps, list[datetime]()
+
+    def beat(now: datetime, due: datetime | None) -> datetime | None:
+        follow_policy(deps)
+        if due is not None and due not in said:
+            said[:] = [due]  # once a block: while another source is behind, saying it again changes nothing
+            _say_alive(control, now)
+        return _due(tick.run(deps, now, clock), deps.policy.watch.lateness_seconds)
+
+    return beat
+
+
+def _due(done: tick.Tick, lateness_seconds: int) -> datetime | None:
+    """When records can next change what is known: a block can close, or a containment can be verified."""
+    closes, verification = done.evaluation.closes_at, done.verification
+    found = [] if closes is None else [closes + timedelta(seconds=lateness_seconds)]
+    if verification is not None and verification.verified is None and verification.deadline is not None:
+        found.append(verification.deadline)
+    return min(found, default=None)
+
+
+def _say_alive(control: Control, now: datetime) -> None:
+    """The API keeps no block waiting that can close now. Where the disk does not take it, the beat does the rest all the same."""
+    try:
+        control.landing.heartbeat(now)
+    except (OSError, LandingError):
+        log.exception("the landing folder took no heartbeat of the API")
+
+
+def _works(deps: Deps, now: datetime) -> int:
+    estimates.clopper_pearson(
+        0, 1
+    )  # imports SciPy beside the heartbeat, so that the first decision need not wait for that
+    return work.run(deps, now, clock)
+
+
 def _jobs(control: Control, owner: str) -> list[Job]:
     deps = control.deps
-
-    def beat(now: datetime) -> object:
-        follow_policy(deps)
-        return tick.run(deps, now, clock).stored
 
     def renew(now: datetime) -> object:
         return deps.state.take_lease(LEASE, owner, now, LEASE_TTL)
@@ -141,12 +187,9 @@ def _jobs(control: Control, owner: str) -> list[Job]:
     judge = judging.answer_judge(deps.settings, control.landing)
     return [
         Job("lease", renew, seconds=LEASE_SECONDS, claimed=False),  # of its own: a long beat must not lose the lease
-        Job("tick", beat, seconds=TICK_SECONDS, claimed=False),  # guarded by the lease
         Job("heartbeat", control.landing.heartbeat, seconds=HEARTBEAT_SECONDS, claimed=False),
         Job("judge", lambda now: judge.run(deps, now), seconds=JUDGE_SECONDS, claimed=False),
-        Job(
-            "work", lambda now: work.run(deps, now, clock), seconds=WORK_SECONDS, claimed=False
-        ),  # beside the heartbeat
+        Job("work", lambda now: _works(deps, now), seconds=WORK_SECONDS, claimed=False),  # beside the heartbeat
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
         Job(
             "drift",

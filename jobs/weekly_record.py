@@ -8,19 +8,20 @@ the n-th version was there: exact, also where the clock stood still.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from controlplane.core.audit import GENESIS
 from controlplane.core.blocks import StageEvent
+from controlplane.core.incident import IncidentEvent, is_over, state_after
 from controlplane.core.model import Rollout, RolloutState
 from controlplane.core.overrides import Override
 from controlplane.core.rollout import Event
 from controlplane.store.state import StateReader
 from controlplane.store.state_evaluation import ArtefactRow
-from controlplane.store.state_rows import IncidentRow, StageRow, from_text, to_text
+from controlplane.store.state_rows import IncidentRow, StageRow, from_text, optional_time, to_text
 
 CHANGES = frozenset(str(event) for event in Event)
 BEGINS = frozenset({"start", "restart", "supersede"})
@@ -28,8 +29,6 @@ SERVES = BEGINS | {"deploy"}
 _STAGE_BEGINS = frozenset({"start", "restart", "promote"})
 _SWITCHES_OFF = frozenset({"disable_execution", "rollback", "contain"})
 _SWITCHES_ON = frozenset({"enable_execution", "start", "restart"})
-_STATE_AFTER = {"acknowledge": "acknowledged", "resolve": "resolved", "review": "reviewed"}
-
 Row = dict[str, Any]
 
 
@@ -158,22 +157,22 @@ def _contained(told: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _incident(state: StateReader, row: IncidentRow, audit: Sequence[Row], moment: datetime) -> IncidentRow:
-    """An incident as it was: its state from the audit log, its times as far as they had come."""
+    """An incident as it was: its state from the audit log, its times as far as they had come, and without what a later recurrence overwrote."""
     mine = [one for one in audit if one["subject"] == row.incident_id and str(one["event"]).startswith("incident_")]
-    verified = next(
-        (
-            one
-            for one in audit
-            if one["event"] == "cut_verified" and one["subject"] == row.rollout_id and _is_of(one, row)
-        ),
-        None,
-    )
-    status = "open"
-    for one in mine:
-        status = _STATE_AFTER.get(str(one["event"]).removeprefix("incident_"), status)
-    if verified is not None and status in ("open", "acknowledged"):
-        status = "contained"
-    resolved = next((one for one in reversed(mine) if one["event"] == "incident_resolve"), None)
+    recurred = [one for one in mine if one["event"] == "incident_recur"]
+    row = _before_the_next_recurrence(state, row, len(recurred))
+    versions = {str(one["payload"].get("version")) for one in recurred} | {row.incident_id.rpartition("-v")[2]}
+    cuts = [
+        one
+        for one in audit
+        if one["event"] in _VERIFIED and one["subject"] == row.rollout_id and _is_of(one, row, versions)
+    ]
+    steps = sorted([*mine, *cuts], key=lambda one: one["seq"])
+    names = [("contain" if one in cuts else str(one["event"]).removeprefix("incident_"), one) for one in steps]
+    moves = [(name, one) for name, one in names if name in _EVENTS]
+    status = state_after(name for name, _ in moves)
+    since = max((i + 1 for i, (name, _) in enumerate(moves) if name in ("recur", "reopen")), default=0)
+    last = {name: from_text(one["at"]) for name, one in moves[since:]}
     alerted = row.alerted_at if row.alerted_at is not None and row.alerted_at <= moment else None
     return IncidentRow(
         incident_id=row.incident_id,
@@ -186,22 +185,42 @@ def _incident(state: StateReader, row: IncidentRow, audit: Sequence[Row], moment
         detected_at=row.detected_at,
         onset_at=row.onset_at,
         cut_at=row.cut_at,
-        verified_at=None if verified is None else from_text(verified["at"]),
+        verified_at=last.get("contain"),
         alerted_at=alerted,
-        resolved_at=None if resolved is None else from_text(resolved["at"]),
-        customers_exposed=_exposed(state, row, verified),
+        resolved_at=last.get("resolve") or last.get("clear"),
+        acknowledged_at=last.get("acknowledge"),
+        reviewed_at=last.get("review"),
+        customers_exposed=_exposed(state, row, cuts[-1] if cuts else None),
     )
 
 
-def _is_of(verified: Row, incident: IncidentRow) -> bool:
-    """A cut of a rollout is verified once, behind the version that cut."""
-    version = incident.incident_id.rpartition("-v")[2]
-    return incident.cut_at is not None and str(verified["payload"].get("version", version)) == version
+_VERIFIED = frozenset({"cut_verified", "containment_verified"})
+_EVENTS = frozenset(str(event) for event in IncidentEvent)
+_TIMES = ("onset_at", "cut_at", "verified_at", "acknowledged_at", "resolved_at")
+
+
+def _before_the_next_recurrence(state: StateReader, row: IncidentRow, seen: int) -> IncidentRow:
+    """The row without what the recurrences behind the first `seen` took it to: each keeps in the log what it overwrote."""
+    later = state.vouched("incident_recur", row.incident_id)[seen:]
+    if not later:
+        return row
+    before: dict[str, Any] = {
+        name: optional_time(value) if name in _TIMES else value for name, value in later[0].get("before", {}).items()
+    }
+    return replace(row, **before)
+
+
+def _is_of(verified: Row, incident: IncidentRow, versions: Collection[str]) -> bool:
+    """Whether a verification is of the incident; older programs told the version that cut: the one that opened the incident, or that joined it."""
+    told = verified["payload"]
+    if "incident" in told:
+        return bool(told["incident"] == incident.incident_id)
+    return incident.cut_at is not None and str(told.get("version", next(iter(versions)))) in versions
 
 
 def _exposed(state: StateReader, row: IncidentRow, verified: Row | None) -> int | None:
     """Customers exposed as it was told then: counted again at the verification, before that as the first message said."""
-    if verified is not None and "customers_exposed" in verified["payload"]:
+    if verified is not None and verified["payload"].get("customers_exposed") is not None:
         return int(verified["payload"]["customers_exposed"])
     first = next((item for item in state.outbox() if item.outbox_id == f"{row.incident_id}:opened"), None)
     told = row.customers_exposed if first is None else first.payload.get("customers_exposed")
@@ -260,7 +279,7 @@ def incident_json(row: IncidentRow) -> dict[str, Any]:
 
 def is_open(row: IncidentRow) -> bool:
     """Whether somebody still has to do something about it."""
-    return row.state not in ("resolved", "reviewed")
+    return not is_over(row.state)
 
 
 def is_served(rollout: Rollout | None) -> bool:

@@ -196,12 +196,17 @@ def incidents(record: Record, since: datetime, until: datetime) -> tuple[dict[st
 
 
 def drills(record: Record, since: datetime, until: datetime) -> tuple[dict[str, Any], ...]:
-    """Drills recorded in the week; times are seconds of their story."""
-    found = []
+    """Drills recorded in the week, then the newest run before it of every other one (`earlier`); times are minutes of their story."""
+    found: list[dict[str, Any]] = []
+    before: dict[str, dict[str, Any]] = {}
     for row in record.rows_of("drill"):
+        told = [_drill(row, one) for one in row["payload"].get("drills", ())]
         if since <= from_text(row["at"]) < until:
-            found += [_drill(row, one) for one in row["payload"].get("drills", ())]
-    return tuple(found)
+            found += told
+        elif from_text(row["at"]) < since:
+            before |= {str(one["name"]): one | {"earlier": True} for one in told}
+    names = {one["name"] for one in found}
+    return (*found, *(one for name, one in sorted(before.items()) if name not in names))
 
 
 def _drill(row: Row, one: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,8 +253,11 @@ def owners(record: Record, policy: Policy, author: str | None) -> dict[str, Any]
 
 
 def _holder(record: Record, row: IncidentRow) -> str:
-    told = record.rows_of("incident_acknowledge", row.incident_id)
-    return str(told[-1]["actor"]) if told else ""
+    events = ("incident_acknowledge", "incident_own")
+    told = sorted(
+        (one for event in events for one in record.rows_of(event, row.incident_id)), key=lambda one: one["seq"]
+    )
+    return str(told[-1]["payload"].get("owner", told[-1]["actor"])) if told else ""
 
 
 def exposure(record: Record, until: datetime) -> dict[str, Any]:

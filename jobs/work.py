@@ -44,6 +44,7 @@ WORK: dict[str, str] = {
     "review_disputes": "jobs.review_work:disputes",
     "review_accept": "jobs.review_accept:accept",
     "topics": "jobs.topics:run",
+    "incident_causes": "jobs.cause:measure",
     "review_build": "jobs.weekly_work:build",
     "review_pin": "jobs.weekly_work:pin",
     "review_rebuild": "jobs.weekly_work:rebuild",

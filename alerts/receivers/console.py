@@ -28,7 +28,8 @@ class ConsoleReceiver:
         stream = self.stream or sys.stdout
         again = "Repeated: the process stopped while this was being printed." if message.in_doubt else ""
         note = " ".join(filter(None, (message.note, again)))
-        text = console_text(message.event, also=message.besides, note=note)
+        steps, brief = message.steps or None, message.parent is not None
+        text = console_text(message.event, also=message.besides, note=note, steps=steps, brief=brief)
         try:
             shown = _coloured(text, message.event) if stream.isatty() else text
             print(_encodable(shown, stream), file=stream, flush=True)

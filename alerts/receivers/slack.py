@@ -22,8 +22,10 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 
 from alerts.message import DeliveryError, Message, Receipt
+from alerts.receivers.slack_files import Draw, Pictures
 from alerts.receivers.webhook import retry_seconds
 from alerts.render import slack_message, slack_reply
+from alerts.render_buttons import buttons_of
 
 EVENT_TYPE = "controlplane_alert"
 SEARCH_PAGES = 10
@@ -90,7 +92,9 @@ class SlackReceiver:
         client.retry_handlers = []
         self._client = client
         self._channel = channel
+        self._pictures: Pictures | None = None
         self.name = name
+        self.listens = True  # whether a press reaches anybody; where it does not, no button is drawn for it
 
     @classmethod
     def connect(
@@ -99,6 +103,10 @@ class SlackReceiver:
         """A receiver for Slack itself, or for whatever `base_url` points to (SLACK_BASE_URL)."""
         address = f"{(base_url or WebClient.BASE_URL).rstrip('/')}/"
         return cls(WebClient(token=token, base_url=address, timeout=timeout_seconds), channel, name)
+
+    def show_charts(self, draw: Draw) -> None:
+        """Have the evidence of each new incident drawn and put into its thread, where Slack takes files."""
+        self._pictures = Pictures(self._client, draw)
 
     def send(self, message: Message) -> Receipt:
         """One try to tell: a parent, or an update of the parent and a reply. Raises DeliveryError."""
@@ -111,10 +119,14 @@ class SlackReceiver:
         return self._post_parent(message, mark) if parent is None else self._follow_up(parent, message, mark)
 
     def _post_parent(self, message: Message, mark: str) -> Receipt:
-        content = slack_message(message.view, also=message.also, note=message.note, reference=mark)
+        steps = message.steps or ((message.event.step,) if message.event.step else ())
+        content = self._content(message, mark, note=message.note, steps=steps)
         ts = self._put(self._client.chat_postMessage, content, _metadata(message, mark, message.outbox_id))
+        shown = {}
+        if self._pictures is not None and message.incident_id is not None:
+            shown = self._pictures.share(message.incident_id, message.view, self._channel, ts)
         own = {"mark": mark, "outbox_id": message.outbox_id}
-        return {"parent": True, "channel": self._channel, "ts": ts, **own, "found": False}
+        return {"parent": True, "channel": self._channel, "ts": ts, **own, "found": False, **shown}
 
     def _follow_up(self, parent: Receipt, message: Message, mark: str) -> Receipt:
         """Update first (repeating it is harmless), then the step in the thread, which is looked up when in doubt."""
@@ -131,26 +143,44 @@ class SlackReceiver:
         found = self._find_reply(parent["ts"], mark) if message.in_doubt else None
         if found is not None:
             return {**where, **found}
-        content = {**slack_reply(message.event, note=message.note, reference=mark), "thread_ts": parent["ts"]}
+        reply = slack_reply(message.event, note=message.note, reference=mark, steps=message.steps or None)
+        content = {**reply, "thread_ts": parent["ts"]}
         ts = self._put(self._client.chat_postMessage, content, _metadata(message, mark, message.outbox_id))
         return {**where, "ts": ts, "found": False}
 
     def _update(self, parent: Receipt, message: Message) -> None:
-        content = {**slack_message(message.view, also=message.also, reference=parent["mark"]), "ts": parent["ts"]}
+        mark, where = parent["mark"], {"ts": parent["ts"]}
         owner = str(parent.get("outbox_id", message.outbox_id))
-        self._put(self._client.chat_update, content, _metadata(message, parent["mark"], owner))
+        picture = str(parent.get("chart", ""))
+        content = {**self._content(message, mark, picture=picture), **where}
+        bare = {**self._content(message, mark), **where} if picture else None
+        self._put(self._client.chat_update, content, _metadata(message, mark, owner), bare)
 
-    def _put(self, method: Callable[..., Any], content: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
-        """Post or update, as plain text where Slack refuses the form. Returns the message's ts."""
+    def _content(self, message: Message, mark: str, **more: Any) -> dict[str, Any]:
+        buttons = buttons_of(message.view, self.listens)
+        return slack_message(message.view, also=message.also, reference=mark, buttons=buttons, **more)
+
+    def _put(
+        self,
+        method: Callable[..., Any],
+        content: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        bare: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Post or update; where Slack refuses the form, `bare` (without its picture), then plain text. Returns the message's ts."""
         quiet = {} if "ts" in content else {"unfurl_links": False, "unfurl_media": False}
-        try:
-            answer = self._call(method, channel=self._channel, metadata=metadata, **quiet, **content)
-        except _Refused as refused:
-            if refused.word not in _CONTENT:
-                raise
-            plain = {key: value for key, value in content.items() if key not in ("blocks", "attachments")}
-            answer = self._call(method, channel=self._channel, **quiet, **plain)
-        return str(answer["ts"])
+        for form in (content, bare):
+            if form is None:
+                continue
+            try:
+                answer = self._call(method, channel=self._channel, metadata=metadata, **quiet, **form)
+            except _Refused as refused:
+                if refused.word not in _CONTENT:
+                    raise
+            else:
+                return str(answer["ts"])
+        plain = {key: value for key, value in content.items() if key not in ("blocks", "attachments")}
+        return str(self._call(method, channel=self._channel, **quiet, **plain)["ts"])
 
     def _find_parent(self, wanted: str, of_incident: bool) -> Receipt | None:
         """The incident's parent in the newest messages of the channel, whichever of its messages made it."""

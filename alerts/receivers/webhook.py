@@ -7,6 +7,9 @@
 The other side checks with `verify_signature` (constant time; five minutes of tolerance against replays) and drops a delivery
 id that it knows. 2xx is taken; 429 and 503 are repeated after `Retry-After`; 408, 5xx and a broken connection are repeated;
 any other answer, a redirect too, needs a person.
+
+The body: `alert` is what happened now, `alerts` all that this message tells in their newest state (the first is `alert`; at most 100 of
+`alerts_total`), `steps` what happened to the incident since the last message, `also` headlines of its other alerts, `note` a word about the delivery.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ SIGNATURE = "x-controlplane-signature"
 DELIVERY = "x-controlplane-delivery"
 TOLERANCE_SECONDS = 300
 RETRY_AFTER_MAX = 3_600.0
+ALERTS_MAX = 100  # in one body: what a storm has beyond them is counted, not listed
 
 
 def sign(secret: bytes, timestamp: str, body: bytes) -> str:
@@ -95,6 +99,9 @@ def _payload(message: Message) -> dict[str, object]:
         "delivery_id": message.outbox_id,
         "incident_id": message.incident_id,
         "alert": message.event.to_dict(),
-        "also": list(message.besides),
+        "alerts": [alert.to_dict() for alert in (message.alerts or (message.event,))[:ALERTS_MAX]],
+        "alerts_total": len(message.alerts) or 1,
+        "steps": list(message.steps),
+        "also": list(message.besides)[:ALERTS_MAX],
         "note": message.note,
     }

@@ -154,8 +154,14 @@ def _causes(causes: Mapping[str, Any]) -> str:
     disagreed = f'<div class="card"><ul>{said}</ul></div>' if said else ""
     if not rows:
         return empty("No cause could be ranked.") + disagreed
+    head = f"<p>{sentence(causes['line'])}</p>" if causes.get("line") else ""
+    notes = "".join(f'<p class="soft">{sentence(note)}</p>' for note in causes.get("notes", ()))
     return (
-        table(("Cause", "Standing", "Evidence"), rows[:5], "Ranked by the evidence in the data; a person may disagree")
+        head
+        + table(
+            ("Cause", "Standing", "Evidence"), rows[:5], "Ranked by the evidence in the data; a person may disagree"
+        )
+        + notes
         + disagreed
     )
 

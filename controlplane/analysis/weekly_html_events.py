@@ -44,7 +44,7 @@ def incidents(document: Plain) -> str:
 
 
 def drills(document: Plain) -> str:
-    """Drills of the week: what was rehearsed, whether it held, how long it took."""
+    """Drills of the week, and when the others were last carried out: what was rehearsed, whether it held, how long it took."""
     rows = []
     for item in rows_of(document.get("drills")):
         passed = item.get("passed")
@@ -57,7 +57,8 @@ def drills(document: Plain) -> str:
         rows.append(
             (
                 text(item.get("name") or item.get("drill_id")),
-                moment(item.get("started_at") or item.get("at")),
+                moment(item.get("started_at") or item.get("at"))
+                + ("<small>not this week: its last run</small>" if item.get("earlier") else ""),
                 "unknown"
                 if passed is None
                 else badge("pass" if passed else "fail", "held" if passed else "did not hold"),
@@ -66,7 +67,7 @@ def drills(document: Plain) -> str:
         )
     heads = ("drill", "when (UTC)", "outcome", "times")
     body = table(heads, rows, "Rehearsed incidents.") or empty(
-        "No drill this week: `controlplane drill` rehearses one."
+        "No drill was ever recorded: `controlplane drill` rehearses one."
     )
     return section("Drills", body, name="drills")
 

@@ -159,6 +159,23 @@ def _grids(history: Sequence[StageEvent]) -> Iterator[Span]:
         yield replace(span, start=start)
 
 
+def _opening(span: Span, last: Block | None, since: datetime | None) -> datetime:
+    """Where the first block of the span behind `last` and `since` begins."""
+    return max([span.start, *([last.end] if last else []), *([since] if since else [])])
+
+
+def next_close(
+    history: Sequence[StageEvent], lane: Lane, last: Block | None, since: datetime | None = None
+) -> datetime | None:
+    """The watermark at which the next block of `lane` may close; None where nobody is exposed. `since` as in `closable`."""
+    for span in _grids(history):
+        start = _opening(span, last, since)
+        if span.exposed and (span.end is None or start < span.end):
+            end = start + lane.span if span.end is None else min(start + lane.span, span.end)
+            return end + lane.maturity
+    return None
+
+
 def closable(
     history: Sequence[StageEvent],
     lane: Lane,
@@ -177,7 +194,7 @@ def closable(
     completed = completed_at(history)
     blocks: list[Block] = []
     for span in _grids(history):
-        start = max([span.start, *([last.end] if last else []), *([since] if since else [])])
+        start = _opening(span, last, since)
         while span.exposed and len(blocks) < limit and (span.end is None or start < span.end):
             end = start + lane.span if span.end is None else min(start + lane.span, span.end)
             if end + lane.maturity > watermark:

@@ -196,12 +196,13 @@ def _rate(events: float, units: float, alpha: float, method: str) -> Interval | 
         raise ValueError(f"{events} events in {units} units; events must be counted among the units")
     if units == 0:
         return None
-    from scipy import stats as distributions
+    from scipy import special
 
+    # the same numbers as `scipy.stats`, a quarter of its time to import: an alert waits for them
     if method == "wilson":
-        return _wilson(events / units, units, float(distributions.norm.isf(alpha / 2.0)))
-    low = 0.0 if events == 0 else float(distributions.beta.ppf(alpha / 2.0, events, units - events + 1.0))
-    high = 1.0 if events == units else float(distributions.beta.isf(alpha / 2.0, events + 1.0, units - events))
+        return _wilson(events / units, units, -float(special.ndtri(alpha / 2.0)))
+    low = 0.0 if events == 0 else float(special.betaincinv(events, units - events + 1.0, alpha / 2.0))
+    high = 1.0 if events == units else float(special.betainccinv(events + 1.0, units - events, alpha / 2.0))
     return Interval(events / units, low, high)
 
 

@@ -37,7 +37,7 @@ class Permission(StrEnum):
 
 
 _LOOK = frozenset({Permission.FLAGS, Permission.LOOK})
-_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN}
+_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN, Permission.RESPOND}
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRODUCER: frozenset({Permission.FLAGS, Permission.SEND}),
     Role.VIEWER: _LOOK,

@@ -7,6 +7,7 @@
 | POST /v1/actions/{action} | hold, rollback, disable-execution; resume, promote, enable-execution | make safer; grow |
 | POST /v1/sql | read-only query | query facts |
 | GET /v1/status, /metrics | what is served; numbers | look |
+| POST /v1/slack/interactions, /v1/slack/commands | presses and commands from Slack | a signature of Slack |
 | GET /healthz, /readyz | liveness, readiness | nothing |
 
 Which role has which permission: `controlplane.server.auth`.
@@ -25,12 +26,13 @@ from controlplane.server.flags import Flags
 from controlplane.server.health import Health
 from controlplane.server.intake import Intake
 from controlplane.server.services import Services
+from controlplane.server.slack import Slack
 
 
 def create_app(services: Services) -> Starlette:
     """The application. Raises ValueError for a token that is too short."""
     doorkeeper = Doorkeeper(services.tokens)
-    parts = (Flags, Intake, Control, Health)
+    parts = (Flags, Intake, Control, Health, Slack)
     app = Starlette(
         routes=[route for part in parts for route in part(services, doorkeeper).routes()],
         middleware=[Middleware(Boundary, new_id=services.new_id)],

@@ -8,6 +8,7 @@ is an internal error, of which the asker only sees a reference.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,11 +101,24 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlackDoor:
+    """How requests of Slack come in by HTTP.
+
+    `take(kind, payload)` keeps a press or command ("interaction" or "command") durably and returns what Slack is answered at once ({}: nothing but
+    200); it raises ValueError for a request that makes no sense. `now` is the real time in seconds since 1970, whatever the process's clock says.
+    """
+
+    signing_secret: str = field(repr=False)
+    take: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything the server works with.
 
     `tokens` maps each accepted token to its role. With `open_flags` flags are served without a token (nothing else is).
-    `max_data_age_seconds` makes `/readyz` fail on older data; None never does.
+    `max_data_age_seconds` makes `/readyz` fail on older data; None never does. `slack`: None where no signing secret is configured.
     """
 
     flags: FlagReading
@@ -118,4 +132,5 @@ class Services:
     tokens: Mapping[str, Role] = field(repr=False)
     open_flags: bool = False
     max_data_age_seconds: float | None = None
+    slack: SlackDoor | None = None
     limits: Limits = field(default_factory=Limits)

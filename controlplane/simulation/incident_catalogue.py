@@ -1,4 +1,5 @@
-"""The catalogue of incidents: harms that must be contained, traps in which a common rule is wrong, and faults of the machinery."""
+"""The catalogue of incidents: harms that must be contained, traps in which a common rule is wrong, faults of the machinery, and
+outages of what it leans on."""
 
 from __future__ import annotations
 
@@ -6,10 +7,11 @@ from types import MappingProxyType
 
 from controlplane.simulation.incident_harms import HARMS
 from controlplane.simulation.incident_machinery import MACHINERY
+from controlplane.simulation.incident_outages import OUTAGES
 from controlplane.simulation.incident_traps import TRAP_INCIDENTS
 from controlplane.simulation.incidents import Incident
 
-INCIDENTS = MappingProxyType({item.name: item for item in (*HARMS, *TRAP_INCIDENTS, *MACHINERY)})
+INCIDENTS = MappingProxyType({item.name: item for item in (*HARMS, *TRAP_INCIDENTS, *MACHINERY, *OUTAGES)})
 
 
 def incident(name: str) -> Incident:

@@ -16,7 +16,7 @@ from controlplane.core.model import Arm, RolloutState
 from controlplane.simulation.catalogue import SCENARIOS
 from controlplane.simulation.lines import Crowd
 
-AUTHOR, APPROVER = "Sam (simulated author)", "Noor (simulated approver)"
+AUTHOR, APPROVER, ON_CALL = "Sam (simulated author)", "Noor (simulated approver)", "Kim (simulated on-call)"
 BOTH = (Arm.ASSISTANT, Arm.BASELINE)
 TREATED = (Arm.ASSISTANT,)
 
@@ -73,6 +73,38 @@ class StateFails(Act):
     """Until minute `until` the state database fails half-way through the transaction of a decision; at least one heartbeat must meet that."""
 
     until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateLocked(Act):
+    """Until minute `until` another process holds the state database for writing, longer than anybody waits for it.
+
+    `whole`: it holds the whole file, while there is no control process; one that is started behind it cannot open it, and nobody reads a flag.
+    """
+
+    until: float
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackDown(Act):
+    """Until minute `until` Slack drops connections, fails, or asks to come back later, in turn."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsLost(Act):
+    """The producer's log agent dies in the middle of a line; nothing that happens until minute `until` is ever logged."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCall(Act):
+    """The person on call does something about every incident that is still open: `acknowledge` or `resolve`."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +184,8 @@ class Incident:
 
     `injected` and `expected` are for people; `covers` names traps (keys of `TRAPS`), `fault` a release fault of the catalogue whose harm is
     injected here as rates. `policy` ships; `amended`: what is replaced in its text. `onset`: minute at which harm begins (None: there is none).
-    The story has `minutes`, with a heartbeat at the first act and every `beat` seconds from there on.
+    The story has `minutes`, with a heartbeat at the first act and every `beat` seconds from there on, and at the minutes of `looks`; a verified
+    cut ends it sooner, unless `whole` says that what comes behind it belongs to it. `slack`: people are told in Slack (a stand-in on loopback) before the console.
     """
 
     name: str
@@ -167,8 +200,11 @@ class Incident:
     onset: float | None = None
     minutes: float = 12.0
     beat: float = 60.0
+    looks: tuple[float, ...] = ()
     expect: Expect = field(default_factory=Expect)
     naive: Naive | None = None
+    whole: bool = False
+    slack: bool = False
     seed: int = 1
 
     @property
@@ -211,5 +247,8 @@ TRAPS = MappingProxyType(
         "override": "a trigger that a person has set aside",
         "response_rate": "customers of one arm rate less often",
         "tripwire": "one confirmed severe misrouting",
+        "slack_outage": "the messenger of the people on call is down",
+        "database_locked": "the state cannot be written, then not read",
+        "logging_loss": "what happened was never logged",
     }
 )

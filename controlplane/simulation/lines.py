@@ -96,12 +96,14 @@ Expose = Callable[[Unit, datetime], Exposure]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A conversation that the assistant got."""
+    """A conversation that the assistant got, at which share, and whether it might execute workflows."""
 
     at: datetime
     user: str
     intent: str
     conversation: str
+    share: float = 1.0
+    execution: bool = True
 
 
 @dataclass(slots=True)
@@ -166,7 +168,7 @@ class LogLines:
         exposure = self.expose(Unit(user, intent=intent, mandatory_person=mandatory, low_risk=True), moment)
         how = self.arms[exposure.arm]
         if exposure.arm is Arm.ASSISTANT:
-            self.treated.append(Served(moment, user, intent, key))
+            self.treated.append(Served(moment, user, intent, key, exposure.share, exposure.execution_enabled))
         if not known and draw[5] < how.returns:
             heappush(self._coming, (moment + timedelta(seconds=RETURN_SECONDS), user))
         if draw[1] < how.lost:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, or_, select, true, update
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, or_, select, true, update
 
 from controlplane.core.audit import ChainBreak, canonical, verify
 from controlplane.core.model import Rollout
@@ -37,6 +37,7 @@ from controlplane.store.state_governance import GovernanceReader, GovernanceWrit
 from controlplane.store.state_incidents import IncidentReader, IncidentWriter
 from controlplane.store.state_migrations import migrate
 from controlplane.store.state_outbox import OutboxReader, OutboxWriter
+from controlplane.store.state_outbox_log import OutboxLogReader
 from controlplane.store.state_reviews import ReviewReader, ReviewWriter
 from controlplane.store.state_rows import (
     CHANGES,
@@ -50,16 +51,20 @@ from controlplane.store.state_rows import (
     to_text,
 )
 
+BUSY_SECONDS = 10.0  # what SQLite waits for another process's lock
+
 
 def _engine(url: str, *, writer: bool) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    """Connections to the state. A SQLite URL may say how many seconds to wait for another process's lock: `?timeout=2.5` (default 10)."""
+    address = make_url(url)
+    waits = {"timeout": BUSY_SECONDS} if url.startswith("sqlite") and "timeout" not in address.query else {}
+    engine = create_engine(address, pool_pre_ping=not url.startswith("sqlite"), connect_args=waits)
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def configure(connection: Any, _record: Any) -> None:
             connection.isolation_level = None  # we say BEGIN ourselves, below
             cursor = connection.cursor()
-            cursor.execute("PRAGMA busy_timeout = 10000")
             cursor.execute("PRAGMA foreign_keys = ON")
             if writer:
                 cursor.execute("PRAGMA journal_mode = WAL")
@@ -73,7 +78,7 @@ def _engine(url: str, *, writer: bool) -> Engine:
     return engine
 
 
-class StateReader(EvaluationReader, GovernanceReader, ReviewReader, OutboxReader, IncidentReader):
+class StateReader(EvaluationReader, GovernanceReader, ReviewReader, OutboxReader, IncidentReader, OutboxLogReader):
     """Read-only view of the state."""
 
     def __init__(self, url: str) -> None:
@@ -144,11 +149,13 @@ class StateReader(EvaluationReader, GovernanceReader, ReviewReader, OutboxReader
         """The audit log as plain rows, oldest first."""
         return [dict(row._mapping) for row in self._rows(select(t.audit).order_by(t.audit.c.seq))]
 
-    def ledger_rows(self, rollout_id: str | None = None) -> list[dict[str, Any]]:
-        """The evidence ledger as plain rows, oldest first."""
+    def ledger_rows(self, rollout_id: str | None = None, since: datetime | None = None) -> list[dict[str, Any]]:
+        """The evidence ledger as plain rows, oldest first; of one rollout, and of blocks that began at `since` or later, if asked."""
         statement = select(t.ledger).order_by(t.ledger.c.seq)
         if rollout_id is not None:
             statement = statement.where(t.ledger.c.rollout_id == rollout_id)
+        if since is not None:
+            statement = statement.where(t.ledger.c.block_start >= to_text(since))
         return [dict(row._mapping) for row in self._rows(statement)]
 
     def has_fired(self, rollout_id: str) -> bool:
@@ -243,6 +250,8 @@ class StateWriter(StateReader, EvaluationWriter, GovernanceWriter, ReviewWriter,
                 append_audit(connection, audit, policy_hash, now)
             if change.incident is not None:
                 upsert_incident(connection, change.incident)
+            for row in change.also:
+                upsert_incident(connection, row)
             for found in change.containments:
                 append_containment(connection, found)
             if change.facts_head is not None:

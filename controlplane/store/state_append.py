@@ -7,6 +7,7 @@ the hash chains are read here, inside that transaction, so two writers can never
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -150,10 +151,27 @@ def upsert_incident(connection: Connection, incident: IncidentRow) -> None:
         values[name] = None if moment is None else to_text(moment)
     values |= {"evidence": canonical(incident.evidence), "timeline": canonical(list(incident.timeline))}
     values |= {"serious": canonical(incident.serious), "containments": canonical(list(incident.containments))}
-    row = connection.execute(select(c.timeline).where(c.incident_id == incident.incident_id)).first()
-    if row is not None and json.loads(row.timeline) != list(incident.timeline)[: len(json.loads(row.timeline))]:
-        raise LostRace(f"incident {incident.incident_id} has changed since it was read")
+    found = select(c.timeline, c.alerted_at, c.containments).where(c.incident_id == incident.incident_id)
+    row = connection.execute(found).first()
     if row is None:
         connection.execute(insert(t.incidents).values(incident_id=incident.incident_id, **values))
-    else:
-        connection.execute(update(t.incidents).where(c.incident_id == incident.incident_id).values(**values))
+        return
+    if json.loads(row.timeline) != list(incident.timeline)[: len(json.loads(row.timeline))]:
+        raise LostRace(f"incident {incident.incident_id} has changed since it was read")
+    # These two are also written by themselves (record_alerted, note_verification), without a line that would tell of it: a row that was read
+    # before that must not take them back.
+    values["alerted_at"] = row.alerted_at or values["alerted_at"]
+    values["containments"] = canonical(merged_containments(json.loads(row.containments), incident.containments))
+    connection.execute(update(t.incidents).where(c.incident_id == incident.incident_id).values(**values))
+
+
+def merged_containments(
+    stored: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Both lists in one, by action and time; where both know one, what only the stored one knows of it stays."""
+    found = {(one.get("action"), one.get("done_at")): one for one in stored}
+    for one in new:
+        key = (one.get("action"), one.get("done_at"))
+        known = found.get(key, {})
+        found[key] = {**one, **{name: value for name, value in known.items() if one.get(name) in (None, "")}}
+    return list(found.values())

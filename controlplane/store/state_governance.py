@@ -66,6 +66,11 @@ class GovernanceReader(ABC):
         rows = self._rows(select(c.at).where(*mine).order_by(c.seq.desc()).limit(1))
         return from_text(rows[0].at) if rows else None
 
+    def audited(self, event: str) -> list[dict[str, Any]]:
+        """Rows of the audit log that tell of that event, oldest first."""
+        rows = self._rows(select(t.audit).where(t.audit.c.event == event).order_by(t.audit.c.seq))
+        return [dict(row._mapping) for row in rows]
+
     def newest_time(self) -> datetime | None:
         """The newest moment that was recorded of any decision, block or version of a rollout; None while there is nothing."""
         columns = (t.audit.c.at, t.ledger.c.closed_at, t.stages.c.started_at)

@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from controlplane.core.audit import canonical
+from controlplane.core.incident import OVER
 from controlplane.store import state_incident_tables as t
 from controlplane.store.state_append import LostRace, append_audit
-from controlplane.store.state_rows import AuditEntry, IncidentRow, from_text, incident_from_row, optional_time, to_text
-from controlplane.store.state_tables import incidents
+from controlplane.store.state_rows import (
+    AuditEntry,
+    IncidentRow,
+    OutboxItem,
+    from_text,
+    incident_from_row,
+    optional_time,
+    outbox_from_row,
+    to_text,
+)
+from controlplane.store.state_tables import audit, incidents, outbox
 
 ADDED, ENDED = "added", "ended"
 OPENED, CLOSED = "opened", "closed"
@@ -94,10 +104,42 @@ class IncidentReader(ABC):
         rows = self._rows(select(incidents).order_by(incidents.c.detected_at))
         return [incident_from_row(row) for row in rows]
 
+    def open_incidents(self, rollout_id: str | None = None) -> list[IncidentRow]:
+        """Incidents that nobody has resolved, of all rollouts or of one, oldest first; what is asked at every heartbeat follows these, not the
+        history."""
+        c = incidents.c
+        found = select(incidents).where(c.state.not_in(sorted(OVER)))
+        if rollout_id is not None:
+            found = found.where(c.rollout_id == rollout_id)
+        return [incident_from_row(row) for row in self._rows(found.order_by(c.detected_at, c.incident_id))]
+
     def incident(self, incident_id: str) -> IncidentRow | None:
         """An incident by its id."""
         rows = self._rows(select(incidents).where(incidents.c.incident_id == incident_id))
         return incident_from_row(rows[0]) if rows else None
+
+    def serious_incidents(self) -> list[IncidentRow]:
+        """Incidents that a person called serious, oldest first."""
+        found = select(incidents).where(incidents.c.serious != "{}").order_by(incidents.c.detected_at)
+        return [incident_from_row(row) for row in self._rows(found)]
+
+    def audit_about(self, subjects: Collection[str]) -> list[dict[str, Any]]:
+        """The audit rows of these subjects as plain rows, oldest first."""
+        c = audit.c
+        mine = select(audit).where(c.subject.in_(sorted(subjects))).order_by(c.seq)
+        return [dict(row._mapping) for row in self._rows(mine)]
+
+    def uncontained_incidents(self, rollout_id: str) -> list[IncidentRow]:
+        """Incidents of the rollout with a containment that was neither verified nor let go of, oldest first."""
+        c = incidents.c
+        waiting = or_(c.containments.contains('"how":""'), and_(c.cut_at.is_not(None), c.verified_at.is_(None)))
+        mine = select(incidents).where(c.rollout_id == rollout_id, waiting)
+        return [incident_from_row(row) for row in self._rows(mine.order_by(c.detected_at))]
+
+    def incident_messages(self, incident_id: str) -> list[OutboxItem]:
+        """The messages of an incident, oldest first."""
+        mine = select(outbox).where(outbox.c.incident_id == incident_id)
+        return [outbox_from_row(row) for row in self._rows(mine.order_by(outbox.c.created_at, outbox.c.outbox_id))]
 
     def silences(self) -> list[SilenceRow]:
         """All silences, oldest first; which are in force is a question of the time."""
@@ -124,6 +166,11 @@ class IncidentReader(ABC):
         c = t.presses.c
         waiting = select(t.presses).where(c.status == RECEIVED)
         return [_press(row) for row in self._rows(waiting.order_by(c.received_at, c.press_id))]
+
+    def events_with(self, reference: str) -> frozenset[str]:
+        """Events of the audit log whose reason carries the reference of a press: what was done for it already, before a crash."""
+        found = select(audit.c.event).where(audit.c.reason.contains(reference, autoescape=True))
+        return frozenset(str(row.event) for row in self._rows(found))
 
 
 class IncidentWriter(IncidentReader):

@@ -166,6 +166,7 @@ class Commit:
     audit: Sequence[AuditEntry] = ()
     messages: Sequence[NewMessage] = ()
     incident: IncidentRow | None = None
+    also: Sequence[IncidentRow] = ()  # further incidents that are told of it in their timeline, or end with it
     containments: Sequence[Containment] = ()
     facts_head: FactsHead | None = None
 

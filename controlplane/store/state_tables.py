@@ -6,7 +6,7 @@ structured values are canonical JSON text, so that a hash over them never depend
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -168,6 +168,8 @@ outbox = Table(
     Column("sent_at", String, nullable=True),
     Column("error", Text, nullable=True),
     Column("route", String, nullable=False, server_default=""),  # which route this copy goes by; since schema 4
+    Index("outbox_open", "status", "next_attempt_at"),  # a heartbeat reads what is open, never the history
+    Index("outbox_incident", "incident_id", "created_at"),
 )
 
 incidents = Table(

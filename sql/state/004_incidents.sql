@@ -5,3 +5,5 @@ ALTER TABLE incidents ADD COLUMN reviewed_at VARCHAR;
 ALTER TABLE incidents ADD COLUMN serious TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE incidents ADD COLUMN containments TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE outbox ADD COLUMN route VARCHAR NOT NULL DEFAULT '';
+CREATE INDEX IF NOT EXISTS outbox_open ON outbox (status, next_attempt_at);
+CREATE INDEX IF NOT EXISTS outbox_incident ON outbox (incident_id, created_at);

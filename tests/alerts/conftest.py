@@ -1,16 +1,12 @@
-"""Fixtures of the alert tests: a real state database, an independent Slack emulator, and a small faulty Slack."""
+"""Fixtures of the alert tests: a real state database, an independent Slack emulator, and a small faulty Slack (`fake_slack`)."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import backlot
 import pytest
@@ -18,6 +14,8 @@ import pytest
 from alerts.model import Alert, Link, Reading, Severity, Times
 from controlplane.store.state import Commit, StateWriter
 from controlplane.store.state_rows import NewMessage
+
+from .fake_slack import FaultySlack, serving
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -106,119 +104,10 @@ class Mortal:
         return call
 
 
-@dataclass
-class FaultySlack:
-    """A Slack that keeps messages with their metadata and breaks on demand.
-
-    `faults` are used up one a request: an int is an HTTP status, "drop" closes the connection before anything happens,
-    "swallow" after the message was stored, any other word is answered as Slack's error.
-    """
-
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    faults: list[int | str] = field(default_factory=list)
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    reads_metadata: bool = True
-    retry_after: str = "17"
-    url: str = ""
-
-    def parents(self) -> list[dict[str, Any]]:
-        return [m for m in self.messages if "thread_ts" not in m]
-
-    def replies(self) -> list[dict[str, Any]]:
-        return [m for m in self.messages if "thread_ts" in m]
-
-    def posts(self) -> int:
-        return sum(1 for method, _ in self.calls if method == "chat.postMessage")
-
-    def answer(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        self.calls.append((method, arguments))
-        return getattr(self, "_" + method.replace(".", "_"))(arguments)
-
-    def _chat_postMessage(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        ts = f"{1_767_603_600 + len(self.messages)}.000100"
-        self.messages.append({**arguments, "ts": ts})
-        return {"ok": True, "channel": arguments["channel"], "ts": ts}
-
-    def _chat_update(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        found = next((m for m in self.messages if m["ts"] == arguments["ts"]), None)
-        if found is None:
-            return {"ok": False, "error": "message_not_found"}
-        found.update({"edited": True, **arguments})
-        return {"ok": True, "channel": arguments["channel"], "ts": arguments["ts"]}
-
-    def _shown(self, messages: list[dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
-        start, size = int(arguments.get("cursor") or 0), 3
-        page = messages[start : start + size]
-        shown = [m if self.reads_metadata else {k: v for k, v in m.items() if k != "metadata"} for m in page]
-        more = {"response_metadata": {"next_cursor": str(start + size)}} if start + size < len(messages) else {}
-        return {"ok": True, "messages": shown, **more}
-
-    def _conversations_history(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return self._shown(self.parents()[::-1], arguments)
-
-    def _conversations_replies(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        thread = [m for m in self.messages if arguments["ts"] in (m["ts"], m.get("thread_ts"))]
-        return self._shown(thread, arguments)
-
-
-def _handler(slack: FaultySlack) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            arguments = (
-                json.loads(body)
-                if "json" in self.headers["content-type"]
-                else {k: _value(v[0]) for k, v in parse_qs(body.decode(), keep_blank_values=True).items()}
-            )
-            fault = slack.faults.pop(0) if slack.faults else ""
-            method = self.path.rsplit("/", 1)[-1]
-            if fault == "drop":
-                self.close_connection = True
-                return
-            if isinstance(fault, int):
-                self._send(fault, b"<html>upstream said no</html>", {"Retry-After": slack.retry_after})
-                return
-            answer = slack.answer(method, arguments) if fault in ("", "swallow") else {"ok": False, "error": fault}
-            if fault == "swallow":
-                self.close_connection = True
-                return
-            self._send(200, json.dumps(answer).encode(), {})
-
-        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {
-                "content-length": str(len(body)),
-                "content-type": "application/json",
-                **headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    return Handler
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text) if text[:1] in "[{" else text
-    except ValueError:
-        return text
-
-
 @pytest.fixture
 def slack() -> Iterator[FaultySlack]:
-    fake = FaultySlack()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(fake))
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}/api/"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield fake
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(FaultySlack()) as fake:
+        yield fake
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerts import render
 from alerts.model import Alert, Link, Reading, Severity, Status, Times, promise_text
 from alerts.render import Button, console_text, cut, slack_message, slack_reply, units
+from alerts.render_buttons import buttons_of
 from alerts.wording import clean, containment, duration, magnitude, reading_line, timeline
 
 from .conftest import NOW, an_alert
@@ -51,9 +52,17 @@ odd_alerts = st.builds(
     odd,
     st.none() | odd,
     labels=st.dictionaries(
-        st.sampled_from(["alertname", "release", "phase", "trigger", "action", "segment", "metric"]), odd
+        st.sampled_from(["alertname", "release", "rollout_id", "phase", "trigger", "action", "segment", "metric"]),
+        odd | st.sampled_from(["rollback", "hold", "execution_disabled", "trigger"]),
     ),
-    annotations=st.fixed_dictionaries({"title": odd, "summary": odd}),
+    annotations=st.fixed_dictionaries(
+        {
+            "title": odd,
+            "summary": odd,
+            "runbook": odd,
+            "mention": odd | st.sampled_from(["U012ABCDEF,W0XYZ", "<!here>"]),
+        }
+    ),
     severity=st.sampled_from(Severity),
     status=st.sampled_from(Status),
     readings=st.lists(readings, max_size=40).map(tuple),
@@ -61,6 +70,11 @@ odd_alerts = st.builds(
     customers_exposed=st.none() | st.integers(0, 10**15),
     done=st.lists(odd, max_size=60).map(tuple),
     links=st.lists(st.builds(Link, odd, odd.map(lambda text: f"https://example.com/{text}")), max_size=30).map(tuple),
+    step=odd,
+    standing=st.dictionaries(
+        st.sampled_from(["state", "owner", "acknowledged_at", "acknowledged_by", "due", "verified"]),
+        odd | st.sampled_from(["open", "contained", "resolved", "2026-01-05T09:00:00Z"]),
+    ),
 )
 buttons = st.lists(st.builds(Button, odd, odd, st.text(max_size=500), st.just("danger"), odd), max_size=40).map(tuple)
 
@@ -96,6 +110,16 @@ def check_limits(payload: dict[str, Any]) -> None:
                 assert units(element["text"]["text"]) <= 75
                 assert units(element.get("value", "x")) <= 2_000
                 assert len(element["action_id"]) <= 255
+                assert len(element.get("url", "")) <= 3_000
+                if "confirm" in element:
+                    shown = element["confirm"]
+                    assert units(shown["title"]["text"]) <= 100
+                    assert units(shown["text"]["text"]) <= 300
+                    assert max(units(shown[name]["text"]) for name in ("confirm", "deny")) <= 30
+            assert len({element["action_id"] for element in block["elements"]}) == len(block["elements"])
+        elif block["type"] == "image":
+            assert 0 < units(block["alt_text"]) <= 2_000
+            assert units(block["title"]["text"]) <= 2_000
         else:
             assert block["type"] == "context"
             assert len(block["elements"]) <= 10
@@ -109,19 +133,28 @@ def check_limits(payload: dict[str, Any]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(odd_alerts, st.lists(odd, max_size=700).map(tuple), odd, buttons)
+@given(odd_alerts, st.lists(odd, max_size=700).map(tuple), odd, st.lists(odd, max_size=60), st.booleans())
 def test_no_input_breaks_slacks_limits(
-    alert: Alert, also: tuple[str, ...], note: str, some: tuple[Button, ...]
+    alert: Alert, also: tuple[str, ...], note: str, steps: list[str], listens: bool
 ) -> None:
     mark = "ref 0123456789-0123456789"
-    payload = slack_message(alert, also=also, note=note, reference=mark, buttons=some)
+    drawn = buttons_of(alert, listens)
+    payload = slack_message(alert, also=also, note=note, reference=mark, buttons=drawn, picture="F1", steps=steps)
     check_limits(payload)
     assert payload["text"].endswith(mark)
-    reply = slack_reply(alert, note=note, reference=mark)["text"]
+    reply = slack_reply(alert, note=note, reference=mark, steps=steps)["text"]
     assert units(reply) <= 3_000
     assert reply.endswith(mark)
-    printed = console_text(alert, also=also, note=note)
+    assert "<!" not in reply
+    printed = console_text(alert, also=also, note=note, steps=steps)
     assert printed == clean(printed)
+
+
+@settings(deadline=None)
+@given(buttons)
+def test_no_buttons_break_slacks_limits(some: tuple[Button, ...]) -> None:
+    distinct = tuple(replace(button, action_id=f"{n}{button.action_id}") for n, button in enumerate(some))
+    check_limits(slack_message(an_alert(), buttons=distinct))
 
 
 @given(odd, st.integers(20, 200), st.booleans())

@@ -50,6 +50,14 @@ def test_a_secret_is_never_shown() -> None:
     assert "xoxb" not in repr(found)
 
 
+def test_the_ways_in_from_slack_are_secret_and_optional() -> None:
+    assert (load(env={}).slack_in.app_token, load(env={}).slack_in.signing_secret) == ("", "")
+    found = load(env={"SLACK_APP_TOKEN": " xapp-very-secret\n", "SLACK_SIGNING_SECRET": "8f742231b10e"})
+    assert (found.slack_in.app_token, found.slack_in.signing_secret) == ("xapp-very-secret", "8f742231b10e")
+    assert "xapp" not in repr(found)
+    assert "8f742231b10e" not in repr(found)
+
+
 def test_a_workspace_secret_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     first = workspace.secret("token")

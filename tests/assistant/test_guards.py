@@ -196,7 +196,8 @@ def test_the_disclosure_is_logged_apart_from_the_answer(assistant: Assistant) ->
     assert record["extra"]["disclosure"] == dialogue.DISCLOSURE
 
 
-@pytest.mark.parametrize("change", ["cache", "rate_limit", "tier", "retry"])
+# the tier encodes all shipped texts with the embedding model
+@pytest.mark.parametrize("change", ["cache", "rate_limit", pytest.param("tier", marks=pytest.mark.slow), "retry"])
 def test_settings_of_a_release_are_part_of_its_hash(models: Path, change: str) -> None:
     from controlplane.assistant import CacheConfig
     from controlplane.assistant.retry import RetryPolicy

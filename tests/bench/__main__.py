@@ -19,6 +19,7 @@ from tests.bench import (
     assistant_latency,
     backtest_bench,
     cache,
+    cause_bench,
     drift_bench,
     evidence_bench,
     experiment_bench,
@@ -26,6 +27,7 @@ from tests.bench import (
     groundedness,
     ingest_bench,
     intents,
+    reaction_bench,
     retrieval,
     safety,
     sampling_bench,
@@ -41,7 +43,7 @@ def main() -> None:
         "names",
         nargs="*",
         help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, forecast, intents, sampling, backtest, drift, "
-        "experiment, weekly; default: all",
+        "experiment, weekly, reaction; default: all",
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="lines of the ingest benchmark")
     options = parser.parse_args()
@@ -61,7 +63,9 @@ def main() -> None:
         "backtest": backtest_bench.run,
         "experiment": experiment_bench.run,
         "drift": drift_bench.run,
+        "cause": cause_bench.run,
         "weekly": weekly_bench.run,
+        "reaction": reaction_bench.run,
     }
     unknown = sorted(set(options.names) - set(benches))
     if unknown:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, spans
+from controlplane.core.blocks import Block, Lane, StageEvent, closable, lanes, next_close, spans
 from controlplane.core.model import RolloutState
 from controlplane.core.policy import parse
 
@@ -130,6 +130,22 @@ def test_blocks_tile_each_exposed_span(history: list[StageEvent], of: Lane, wate
         assert [block.starts_stage for block in mine] == [True] + [False] * (len(mine) - 1)
     assert all(block.start < block.end for block in blocks)
     assert all(block.end + of.maturity <= watermark for block in blocks)
+
+
+@given(histories(), LANES, WATERMARKS, st.integers(0, 3), st.none() | WATERMARKS)
+@settings(max_examples=120, deadline=None)
+def test_the_next_block_closes_at_the_time_that_was_told_and_not_before(
+    history: list[StageEvent], of: Lane, mark: datetime, closed: int, since: datetime | None
+) -> None:
+    before = closable(history, of, None, mark, closed, since)
+    last = remembered(before[-1]) if before else None
+    told = next_close(history, of, last, since)
+    if told is None:
+        assert closable(history, of, last, mark + timedelta(days=30), 1, since) == []
+        return
+    assert closable(history, of, last, told - timedelta(microseconds=1), 1, since) == []
+    (block,) = closable(history, of, last, told, 1, since)
+    assert block.end + of.maturity == told
 
 
 @given(histories(), LANES, st.lists(st.integers(0, 4000), min_size=1, max_size=30))

@@ -97,7 +97,11 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
     needed = {
         ("sql",): ("SELECT 1",),
         ("release", "changed"): ("a prompt",),
-        **{("incident", name): ("i1",) for name in ("ack", "resolve", "review", "report")},
+        **{("incident", name): ("i1",) for name in ("ack", "own", "show", "resolve", "review", "reopen", "report")},
+        ("incident", "note"): ("i1", "seen"),
+        ("incident", "causes"): ("i1",),
+        ("incident", "disagree"): ("i1", "--cause", "model"),
+        ("incident", "serious"): ("i1", "--kind", "rights"),
         ("incident", "learn"): ("i1", "--data", "support"),
         ("incident", "action", "add"): ("i1", "do it", "--kind", "prompt", "--owner", "sam"),
         ("incident", "action", "done"): ("i1-a1", "--evidence", "run"),
@@ -127,6 +131,9 @@ def test_a_command_that_needs_a_workspace_says_so_and_makes_none(words: tuple[st
         ("drift", "reference", "add"): ("launch", "--since", "2026-01-01", "--until", "2026-01-05"),
         ("retrain", "propose"): (*("--evaluation", "support", "--training", "more"), *("--criteria", "quality")),
         ("experiment", "analyze"): ("--rollout",),
+        ("alerts", "route-test"): ("metric=csat",),
+        ("alerts", "silence", "add"): ("metric=csat", "--hours", "1"),
+        ("alerts", "silence", "end"): ("s-1",),
     }.get(words, ())
     options = [parameter.name for parameter in getattr(COMMANDS[words], "params", [])]
     person = [word for name in ("actor", "reason") if name in options for word in (f"--{name}", "x")]

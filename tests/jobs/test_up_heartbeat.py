@@ -11,7 +11,7 @@ from controlplane.core.model import RolloutState
 from controlplane.core.rollout import Event as RolloutEvent
 from controlplane.store.slices import IngestError
 from controlplane.store.state_claims import FencedOff
-from jobs import actions, ingest, notify, tick, verify
+from jobs import actions, evaluate, ingest, notify, tick
 from jobs.console import clock
 from jobs.deps import Deps
 from jobs.up import LEASE, wait_for_lease
@@ -90,7 +90,7 @@ def test_a_lease_that_runs_out_is_taken(deps: Deps) -> None:
 
 def test_who_is_fenced_off_does_no_further_step(deps: Deps, started: str, monkeypatch: pytest.MonkeyPatch) -> None:
     actions.act(deps.state, deps.policy, RolloutEvent.ROLLBACK, "cleo", "it lies", START)
-    monkeypatch.setattr(verify, "run", failing(FencedOff("another process writes")))
+    monkeypatch.setattr(evaluate, "run", failing(FencedOff("another process writes")))
     with pytest.raises(FencedOff):
         tick.run(deps, START + timedelta(seconds=1))
     assert [item.status for item in deps.state.outbox()] == ["pending"]

@@ -26,7 +26,18 @@ from jobs.process import announce, withdraw
 from tests.jobs.command_line import Cli
 from tests.jobs.living import CONTROLPLANE, environment, eventually
 
-KEYS = ["interactions", "conversations", "phases", "rollback", "evaluations", "audit_ok", "review", "alerts", "seconds"]
+KEYS = [
+    "interactions",
+    "conversations",
+    "phases",
+    "rollback",
+    "evaluations",
+    "audit_ok",
+    "review",
+    "report",
+    "alerts",
+    "seconds",
+]
 TIMES = ("onset", "detected", "cut", "verified", "alerted")
 LONGEST_SECONDS = 900  # against waiting for ever; a run takes a minute on an idle machine
 SEED = "11"
@@ -211,7 +222,13 @@ def test_the_other_commands_work_on_it(told: Run, cli: Cli) -> None:
     assert status["open_incidents"] == []
     (incident,) = cli.json("incident", "list")["incidents"]
     assert incident["incident_id"] == told.story["rollback"]["incident"]
-    assert (incident["state"], incident["trigger"]) == ("resolved", told.story["rollback"]["trigger"])
+    assert (incident["state"], incident["trigger"]) == ("reviewed", told.story["rollback"]["trigger"])
+    items = cli.json("incident", "action", "list", incident["incident_id"])["actions"]
+    assert [(item["kind"], item["open"]) for item in items] == [("knowledge", True), ("guardrail", True)]
+    report = told.story["report"]
+    assert (report["incident"], report["state"], report["cause"]) == (incident["incident_id"], "reviewed", "knowledge")
+    assert report["seconds"]["contain"] == 10.0
+    assert "The knowledge base" in Path(report["page"]).read_text(encoding="utf-8")
     found = cli.json("explain")
     triggers = {trigger.name for trigger in parse(shipped_policy("demo")).triggers}
     assert (
@@ -249,10 +266,10 @@ def test_evidence_that_was_changed_is_found_with_its_first_row(copy: Cli, change
     assert (found["breaks"]["audit"], found["breaks"]["ledger"]["seq"]) == (None, 40)
 
 
-def test_people_finish_the_incident_later(copy: Cli) -> None:
-    (incident,) = copy.json("incident", "list")["incidents"]
-    person = ("--actor", "noor", "--reason", "imports are checked now")
-    assert copy.json("incident", "review", incident["incident_id"], *person)["state"] == "reviewed"
+def test_people_finish_what_is_to_be_done_later(copy: Cli) -> None:
+    first, _ = copy.json("incident", "action", "list")["actions"]
+    done = copy.json("incident", "action", "done", first["action_id"], "--actor", "sam", "--evidence", "the import asks")
+    assert (done["outcome"], done["closed_by"]) == ("done", "sam")
     assert copy.json("audit", "verify")["ok"] is True
 
 

@@ -18,16 +18,37 @@ from controlplane.simulation.incidents import TRAPS, Change, Expect, Incident, P
 from controlplane.simulation.lines import Behaviour
 from jobs import drill_run
 from jobs.drill import Outcome, rehearse
-from jobs.drill_checks import STATEMENTS, failures
+from jobs.drill_checks import failures
+from jobs.drill_contained import Contained
+from jobs.drill_statements import STATEMENTS
 from tests.jobs.command_line import Cli
 
 POLICIES = ("drill", "drill_ramp")
+# Carried out by `make slow` and by `controlplane drill all`; what each of them would find here, another one finds, too.
+LATER = {
+    "ungrounded_and_unhelpful": "ungrounded_answers",  # the same trigger, with stronger harm
+    "delayed_worse_ratings": "csat_drop",  # the same trigger; the delays are those of delayed_ratings
+    "time_outs": "api_outage",  # the same kind of evidence and the same action
+    "latency_slo": "latency_surge",  # whose first decision is this one
+    "costly_answers": "override",  # the same kind of evidence and the same action
+    "one_arm": "no_control",  # the other arm is missing
+    "nulls": "metric_stops",  # one field of those that are missing here
+    "author_approves": "no_certificate",  # the other reason for a refusal; tests/jobs/test_commands_govern.py has this one, too
+    "unaccepted_judge": "ungrounded_answers",  # the same evidence; that the action is weakened: tests/core/test_judge.py
+}
 
 
-@pytest.mark.parametrize("name", INCIDENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LATER else name for name in INCIDENTS]
+)
 def test_an_incident_goes_as_expected(name: str, tmp_path: Path) -> None:
     outcome = rehearse(incident(name), tmp_path / "home")
     assert outcome.failures == ()
+
+
+def test_what_is_left_for_later_is_stood_in_for_by_what_is_not() -> None:
+    assert set(LATER) | set(LATER.values()) <= set(INCIDENTS)
+    assert not set(LATER) & set(LATER.values())
 
 
 # the catalogue
@@ -102,6 +123,7 @@ def test_without_the_correlation_in_the_policy_the_same_noise_is_taken_for_harm(
     assert ("rollback", "escalation_increase") in outcome.seen.decisions
 
 
+@pytest.mark.slow
 def test_with_a_rate_the_same_complaints_would_count(tmp_path: Path) -> None:
     """What keeps hand-picked answers out is that no sampling rate is stated for them: drawn answers that bad do roll back."""
     told = incident("biased_sampling")
@@ -110,6 +132,16 @@ def test_with_a_rate_the_same_complaints_would_count(tmp_path: Path) -> None:
 
 
 # the check can fail
+
+CUT_UNSEEN = Contained(
+    "rollback",
+    "api_collapse",
+    4.0,
+    False,
+    None,
+    "control plane",
+    "3 conversations reached the assistant behind the cut",
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +173,8 @@ def test_a_wrong_expectation_fails(outage: Outcome, wrong: dict[str, object], sa
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        ({"audit_ok": False}, "broken"),
+        ({"contained": (CUT_UNSEEN,)}, "rollback at minute 4 did not contain: 3 conversations reached the assistant"),
+        ({"contained": (CUT_UNSEEN,)}, "rollback at minute 4 was not verified"),
         ({"told": False}, "not sent"),
         ({"exposed_truth": 1}, "by the producer's own count"),
         ({"treated_after_cut": 3}, "3 conversations were served"),
@@ -153,6 +186,11 @@ def test_a_wrong_expectation_fails(outage: Outcome, wrong: dict[str, object], sa
 def test_what_must_not_be_seen_fails(outage: Outcome, seen: dict[str, object], said: str) -> None:
     found = failures(outage.incident, replace(outage.seen, **seen))
     assert any(said in line for line in found), found
+
+
+def test_what_is_lost_fails(outage: Outcome) -> None:
+    lost = replace(outage.seen.lost, problems=("version 2 of the rollout is not in the audit log",))
+    assert failures(outage.incident, replace(outage.seen, lost=lost)) == [f"lost: {lost.problems[0]}"]
 
 
 def test_times_out_of_order_fail(outage: Outcome) -> None:
@@ -182,7 +220,11 @@ def test_the_command_says_what_was_seen_and_records_it(
     found = cli.json("drill", "quiet", "--keep", keep, "--record", "--actor", "ana")
     assert (found["ok"], found["failed"]) == (True, [])
     (row,) = found["drills"]
-    assert (row["name"], row["state"], row["decisions"], row["audit_ok"]) == ("quiet", "RUNNING", [], True)
+    assert (row["name"], row["state"], row["decisions"], row["told"]) == ("quiet", "RUNNING", [], True)
+    assert (row["contained"], row["verified"]) == (None, None), "nothing was to be done and nothing was"
+    assert row["lost"] == {"records": 0, "messages": 0, "audit": 0}
+    assert row["records"]["landed"] == row["records"]["stored"] > 0
+    assert found["summary"]["acted"] == 0
     assert (keep / "quiet" / "facts.duckdb").exists()
     logged = [row for row in cli.json("audit", "log")["rows"] if row["event"] == "drill"]
     assert [(row["actor"], row["reason"]) for row in logged] == [("ana", "1 of 1 drills as expected")]
@@ -194,13 +236,17 @@ def test_the_command_says_what_was_seen_and_records_it(
 
 def test_a_drill_that_fails_ends_with_1_and_is_recorded_as_failed(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     quiet(monkeypatch, Expect(state=RolloutState.HELD))
-    found = cli.json("drill", "--all", "--record", "--actor", "ana", code=1)
+    found = cli.json("drill", "all", "--actor", "ana", code=1)
     assert found["failed"] == ["quiet"]
     assert found["drills"][0]["failures"] == ["the rollout is RUNNING, expected HELD"]
     assert "0 of 1 drills as expected" in [row["reason"] for row in cli.json("audit", "log")["rows"]]
-    said = cli("drill", code=1)
+    (listed,) = cli.json("drill", "--list")["drills"]
+    assert (listed["last_drilled"]["ok"], listed["last_drilled"]["actor"]) == (False, "ana")
+    assert cli.json("status")["last_drilled"]["failing"] == ["quiet"]
+    said = cli("drill", "--no-record", code=1)
     assert "FAILED" in said.out
-    assert "0 of 1 drills as expected" in said.out
+    assert "0 of 1 drills as expected; 0 of 0 contained, 0 verified, nothing lost" in said.out
+    assert len([row for row in cli.json("audit", "log")["rows"] if row["event"] == "drill"]) == 1
 
 
 def test_a_drill_that_breaks_off_is_a_failure_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
@@ -210,6 +256,7 @@ def test_a_drill_that_breaks_off_is_a_failure_and_the_others_go_on(monkeypatch: 
     assert found["failed"] == ["broken"]
     assert "broke off: ValueError: drill.toml does not say 'no such text'" in found["drills"][0]["failures"][0]
     assert found["drills"][1]["ok"]
+    assert found["summary"]["broke_off"] == 1
     assert "broke off" in cli("drill", "broken", code=1).out
 
 
@@ -217,7 +264,11 @@ def test_the_list_says_what_is_injected_and_expected(cli: Cli) -> None:
     found = cli.json("drill", "--list")
     assert [row["name"] for row in found["drills"]] == list(INCIDENTS)
     assert all(row["injected"] and row["expected"] for row in found["drills"])
-    assert "api_outage" in cli("drill", "--list").out
+    assert found["never"] == list(INCIDENTS), "nothing was drilled in this workspace yet"
+    assert cli.json("status")["last_drilled"] is None
+    shown = cli("drill", "--list").out
+    assert "api_outage" in shown
+    assert "never" in shown
 
 
 @pytest.mark.parametrize(
@@ -225,6 +276,7 @@ def test_the_list_says_what_is_injected_and_expected(cli: Cli) -> None:
     [
         (("earthquake",), "no drill 'earthquake'"),
         (("api_outage", "--all"), "not both"),
+        (("api_outage", "all"), "not both"),
         (("--all", "--record"), "--actor"),
     ],
 )
@@ -234,6 +286,8 @@ def test_wrong_use_says_what_to_do(cli: Cli, words: tuple[str, ...], said: str) 
 
 def test_a_drill_is_recorded_only_in_a_workspace_that_is_there(tmp_path: Path) -> None:
     nowhere = Cli(tmp_path / "nowhere")
+    assert nowhere.json("drill", "--list")["drills"][0]["last_drilled"] is None
+    assert not (tmp_path / "nowhere").exists()
     assert "no workspace yet" in nowhere("drill", "--all", "--record", "--actor", "ana", code=2).everything
     with pytest.raises(SettingsError, match="no drill 'x'"):
         drill_run.chosen(["x"])

@@ -399,7 +399,7 @@ def test_a_message_from_birth_to_delivery(state: StateWriter) -> None:
 def test_messages_that_end_otherwise(state: StateWriter) -> None:
     state.commit(Commit(messages=(NewMessage("dead", "alert", {}), NewMessage("mute", "alert", {}))), T0)
     state.record_failed("dead", "no such channel", None)
-    state.record_suppressed("mute", "silenced until noon", T0)
+    state.record_suppressed({"mute": "silenced until noon"}, T0)
     assert state.outbox_due(T0 + timedelta(days=9)) == []
     rows = {row["outbox_id"]: (row["status"], row["error"]) for row in state.export()["outbox"]}
     assert rows == {"dead": ("dead", "no such channel"), "mute": ("suppressed", "silenced until noon")}
