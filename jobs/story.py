@@ -17,7 +17,7 @@ from controlplane.core.model import Rollout, RolloutState, Verdict
 from controlplane.simulation.needs import Need
 from controlplane.simulation.review import label_output
 from controlplane.store.state_rows import IncidentRow
-from jobs import actions, after_actions, evaluate, reviews, tick
+from jobs import actions, after_actions, evaluate, reviews, tick, triage
 from jobs.demo_evaluation import OfflineEvaluation, first_cases, told, unasked
 from jobs.deps import Deps
 from jobs.evaluation_command import passed
@@ -238,6 +238,8 @@ class Story:
         self.on_rollback()
         incident = next(row for row in self.deps.state.incidents() if row.rollout_id == rollout_id)
         self.step(STEP - AFTER_CUT)
+        for line in triage.run(self.deps, self.clock.now):
+            self._say(f"triage: {line}")
         self._move(incident.incident_id, "acknowledge", "on it")
         self._for(round(REPAIR_TAKES / MINUTE))
         self._move(incident.incident_id, "resolve", "knowledge base restored, generator and service put back")

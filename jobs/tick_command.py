@@ -16,7 +16,7 @@ from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_rows import to_text
 from controlplane.store.warehouse import Warehouse
-from jobs import alerting, judging, publish, tick
+from jobs import alerting, judging, publish, tick, triage
 from jobs.compose import policy_in_force, workspace_settings
 from jobs.console import clock
 from jobs.control import API_SOURCE, flags_for_a_moment
@@ -79,6 +79,7 @@ def _beat(deps: Deps, now: datetime) -> dict[str, Any]:
     _sign_off_api(deps, now)
     with flags_for_a_moment(deps, lambda: now):
         done = tick.run(deps, now)
+    triage.run(deps, now)
     snapshot = publish.run(deps, now)
     judged = judging.run_once(deps, now) if grid_seconds(deps.policy) is not None else judging.Judged()
     return as_json(done.evaluation, done.verification, now) | {

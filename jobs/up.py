@@ -28,7 +28,7 @@ from controlplane.store.landing import LandingError
 from controlplane.store.queries import load
 from controlplane.store.state import StateWriter
 from controlplane.store.state_claims import FencedOff
-from jobs import judging, notify, publish, review_draw, slack_listen, tick, topics, work
+from jobs import judging, notify, publish, review_draw, slack_listen, tick, topics, triage, work
 from jobs.compose import follow_policy, policy_in_force, read_policy, workspace_settings
 from jobs.console import clock, stderr
 from jobs.control import Control, control_process
@@ -54,6 +54,7 @@ HEARTBEAT_SECONDS = 5.0
 JUDGE_SECONDS = 2.0
 PUBLISH_SECONDS = 5.0
 WORK_SECONDS = 1.0
+TRIAGE_SECONDS = 10.0
 MONTHLY = "0 3 1 * *"
 MONDAYS = "0 5 * * mon"  # by name: the scheduler counts days of the week from Monday as 0, crontab from Sunday
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
@@ -191,6 +192,7 @@ def _jobs(control: Control, owner: str) -> list[Job]:
         Job("judge", lambda now: judge.run(deps, now), seconds=JUDGE_SECONDS, claimed=False),
         Job("work", lambda now: _works(deps, now), seconds=WORK_SECONDS, claimed=False),  # beside the heartbeat
         Job("publish", lambda now: publish.run(deps, now), seconds=PUBLISH_SECONDS, claimed=False),
+        Job("triage", lambda now: triage.run(deps, now), seconds=TRIAGE_SECONDS, claimed=False),
         Job(
             "drift",
             lambda now: monthly_drift(control, now),
