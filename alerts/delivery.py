@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from alerts.history import Item
 from alerts.message import Message, Receipt
-from alerts.pipeline import DEFAULT_INHIBITIONS, Inhibition, Route, Silence, Timing
+from alerts.pipeline import Inhibition, Route, Silence, Timing
 from controlplane.store.state_rows import NewMessage
 
 
@@ -74,7 +74,7 @@ class Rules:
     """How alerts are routed, held back and retried. The last route must take everything; a route is known by its name."""
 
     routes: tuple[Route, ...]
-    inhibitions: tuple[Inhibition, ...] = DEFAULT_INHIBITIONS
+    inhibitions: tuple[Inhibition, ...] = ()
     silences: tuple[Silence, ...] = ()
     timing: Timing = field(default_factory=Timing)
     retry: Retry = field(default_factory=Retry)

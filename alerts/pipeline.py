@@ -226,14 +226,6 @@ class Route:
     timing: Timing | None = None
 
 
-DEFAULT_INHIBITIONS: tuple[Inhibition, ...] = (
-    Inhibition(
-        "rolled-back release", match(alertname="rollback", status="firing"), match(category="metric"), ("release",)
-    ),
-    Inhibition("stale data", match(alertname="stale_data", status="firing"), match(category="metric")),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """All a stage may look at. `entries` are by the key of the chain."""
@@ -242,7 +234,7 @@ class Context:
     routes: tuple[Route, ...]
     entries: Mapping[str, LogEntry] = field(default_factory=dict)
     active: tuple[Alert, ...] = ()
-    inhibitions: tuple[Inhibition, ...] = DEFAULT_INHIBITIONS
+    inhibitions: tuple[Inhibition, ...] = ()
     silences: tuple[Silence, ...] = ()
     timing: Timing = field(default_factory=Timing)
 

@@ -27,6 +27,7 @@ from jobs.console import plain
 from jobs.dataset_command import find_incident
 from jobs.deps import Deps
 from jobs.files import write_whole
+from jobs.incident_view import timeline_of
 from jobs.restart_gate import NOTHING_EVENT, has_seen
 
 KIND, EVENT = "incident_report", "incident_reported"
@@ -86,7 +87,7 @@ def document(deps: Deps, row: IncidentRow, now: datetime) -> dict[str, Any]:
         "evidence": [] if alert is None else reading_lines(alert.readings),
         "done": [] if alert is None else list(alert.done),
         "containments": [dict(item) for item in row.containments],
-        "timeline": [dict(item) for item in row.timeline],
+        "timeline": timeline_of(state, row),
         "told": told(state, row.incident_id),
         "causes": _causes(deps, row, now),
         "actions": [asdict(item) | {"open": item.is_open} for item in state.action_items(row.incident_id)],

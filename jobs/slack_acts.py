@@ -64,9 +64,7 @@ class Outcome:
 
 def carry_out(deps: Deps, press: Press, now: datetime) -> Outcome:
     """Do what was pressed, or say why not. Doing it twice is doing it once."""
-    people = () if deps.alerting is None else deps.alerting.people
-    person = of_slack(people, press.user_id)
-    actor = f"slack:{press.user_id}" if person is None else person.name
+    person, actor = _person(deps, press), actor_of(deps, press)
     before = deps.state.events_with(reference(press.press_id))
     try:
         if press.action in _FREE:
@@ -83,6 +81,16 @@ def carry_out(deps: Deps, press: Press, now: datetime) -> Outcome:
         return Outcome(DONE, _act(deps, press, allowed, now, before), actor)
     except Refused as refused:
         return Outcome(REFUSED, str(refused), actor)
+
+
+def actor_of(deps: Deps, press: Press) -> str:
+    """Who the record says it was: the person's name; the id in Slack for somebody who is not in the table alone, as there is no other."""
+    person = _person(deps, press)
+    return f"slack:{press.user_id}" if person is None else person.name
+
+
+def _person(deps: Deps, press: Press) -> Person | None:
+    return of_slack(() if deps.alerting is None else deps.alerting.people, press.user_id)
 
 
 def _allowed(press: Press, person: Person | None) -> Person:

@@ -20,7 +20,7 @@ from controlplane.store.state_incidents import RECEIVED, Press
 from controlplane.store.state_rows import AuditEntry
 from jobs import slack_text
 from jobs.deps import Deps
-from jobs.slack_acts import DONE, REFUSED, Outcome, carry_out
+from jobs.slack_acts import DONE, REFUSED, Outcome, actor_of, carry_out
 from jobs.slack_answer import Answers
 from jobs.slack_request import COMMAND, Asked, asked, complaint
 
@@ -109,7 +109,7 @@ class Desk:
         log.exception("press %s (%s) failed, try %d of %d", press.press_id[:12], press.action, tries, TRIES)
         if tries >= TRIES:
             told = f"this could not be done ({type(error).__name__}); look at `controlplane status`, and use the command line"
-            self._decided[press.press_id] = Outcome(REFUSED, told, f"slack:{press.user_id}")
+            self._decided[press.press_id] = Outcome(REFUSED, told, actor_of(self._deps, press))
 
     def _told(self, press: Press, outcome: Outcome) -> Outcome:
         response_url, _ = self._keys.get(press.press_id, ("", ""))
@@ -120,7 +120,7 @@ class Desk:
     def _finish(self, press: Press, outcome: Outcome, now: datetime) -> None:
         said = outcome.answer.splitlines()[0] if outcome.answer else "the form was opened" if outcome.form else "seen"
         reason = f"{press.action}: {said}" if outcome.status == DONE else f"{press.action} refused: {said}"
-        payload = {"press": press.press_id, "status": outcome.status, "channel": press.channel, "user": press.user_id}
+        payload = {"press": press.press_id, "status": outcome.status, "channel": press.channel}
         audit = AuditEntry(outcome.actor, "slack_press", press.subject or press.action, reason, payload)
         self._deps.state.finish_press(press.press_id, outcome.status, outcome.answer, audit, now)
         for known in (self._keys, self._decided, self._failed):

@@ -141,6 +141,7 @@ def test_without_the_role_it_is_refused_politely_and_audited(desks: Desks, actio
     assert "refused" in audited["reason"]
     known = {person.slack: person.name for person in PEOPLE}
     assert audited["actor"] == known.get(user, f"slack:{user}")
+    assert (user in str(audited)) is (user not in known)  # who has a name is on the record by the name alone
 
 
 def test_without_a_table_of_people_nobody_acts(desks: Desks) -> None:
@@ -424,6 +425,8 @@ def test_a_failure_is_tried_again_and_at_last_told(desks: Desks, monkeypatch: py
     assert [desks.desk.run() for _ in range(4)] == [0, 0, 0, 0]
     assert desks.desk.run() == 1
     assert "could not be done (OSError)" in desks.slack.answers()[-1]
+    assert [row["actor"] for row in desks.events("slack_press")] == ["Kim"]
+    assert "U0KIM" not in str(desks.deps.state.audit_rows())
 
 
 def test_an_outage_of_slack_does_not_keep_it_from_being_done(desks: Desks, slack: FakeSlack) -> None:
