@@ -33,7 +33,7 @@ def read(text: str) -> tuple[str, str, str]:
     try:
         plain = json.loads(text)
         found = plain["incident"], plain["rollout"], plain["trigger"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ButtonError(f"{text!r:.80} is no value of a button of ours") from None
     if not all(isinstance(part, str) for part in found):
         raise ButtonError(f"{text!r:.80} is no value of a button of ours")

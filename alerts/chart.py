@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 WIDTH, HEIGHT = 1_200, 560  # twice what is shown, for sharp letters on good screens
-LEFT, RIGHT, TOP, BOTTOM = 120, 40, 136, 70
+LEFT, RIGHT, TOP, BOTTOM = 180, 40, 136, 70
 STREAMS_MAX = 3
 FLOOR, CEILING = -4.0, 3.0  # powers of ten shown at most, beneath and above the threshold
 MARKS_MAX = 6

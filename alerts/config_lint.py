@@ -29,7 +29,7 @@ LABELS = frozenset(
 )
 """Labels that alerts of ours have. A matcher may ask for others: whoever embeds the control plane may send their own."""
 PSEUDO = frozenset(["severity", "status", "kind", "incident"])
-CATEGORIES = frozenset(["metric", "validity", "safety", "delivery", "drift", "review"])
+CATEGORIES = frozenset(["metric", "validity", "safety", "delivery", "drift", "review", "governance"])
 
 
 def lint(reader: Reader, alerting: Alerting, matchers: Iterable[tuple[Path, Matcher]]) -> None:

@@ -206,6 +206,10 @@ class _Parts:
                 reader.problem(path, "names no receiver", 'write receivers = ["..."]')
             self._names(path, "receivers", names, receivers, "receiver")
             raw = table.get("match", {})
+            if raw == []:
+                reader.problem(
+                    (*path, "match"), "is empty: the route would take nothing", "name labels, or leave it out"
+                )
             matchers = [self._matcher(item, (*path, "match")) for item in (raw if isinstance(raw, list) else [raw])]
             waits = {key: table[key] for key in _WAITS if key in table}
             goes_on = reader.flag(table, path, "continue")
@@ -287,6 +291,8 @@ class _Parts:
             reader.problem(path, "from and until are the same", 'write from = "22:00", until = "07:00"')
         days = reader.texts(table, path, "days", WEEKDAYS)
         self._names(path, "days", days, WEEKDAYS, "day")
+        if not days:
+            reader.problem((*path, "days"), "names no day", 'name some, or leave it out: days = ["sat", "sun"]')
         return QuietHours(starts, ends, reader.zone(table, path), days)
 
 

@@ -35,7 +35,7 @@ def news_of(dead: Candidate, receiver: str, error: str, now: datetime) -> NewMes
         },
         severity=Severity.ERROR,
         starts_at=now,
-        done=("the message stays in the outbox as dead; who stands in for the receiver has it",),
+        done=("the message stays in the outbox as dead; who stands in for the receiver has it, or another route",),
     )
     return NewMessage(identity, "alert", alert.to_dict())
 

@@ -10,7 +10,7 @@ the receiver asked for), and while a receiver is paused the others of its messag
 `Retry.tell_next_after` failures the next receiver of the route is told as well, and at once of something grave while a receiver is known to be
 down; after `Retry.max_attempts`, or where only a person can help (a revoked token), the message is a dead letter: the next receiver gets all of it
 with the reason, and only then it is marked dead, with an alert of its own (`delivery_failed`) that goes by another receiver. If none takes it, it
-stays due.
+stays due, unless the message goes by another route as well (`continue`): then people have it, and must hear that this receiver is broken.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from alerts.pipeline import (
     Withheld,
     chain_of,
     is_urgent,
+    receivers_for,
+    route_of,
     run,
 )
 from alerts.reminders import reminders
@@ -58,6 +60,7 @@ __all__ = [
     "Retry",
     "Rules",
     "deliver_due",
+    "waiting_for",
 ]
 
 MAX_ROUNDS = 20
@@ -75,21 +78,34 @@ def deliver_due(
     rules: Rules,
     pauses: Pauses | None = None,
     active: Callable[[], Sequence[Alert]] = tuple,
+    only: str | None = None,
 ) -> list[DeliveryResult]:
     """Tell all that is due at `now` and write what became of it. `active` looks up the alerts that fire and were told before,
     and is asked only where something is due.
 
+    `only`: what `waiting_for` has routed to this receiver, and nothing else. So several receivers may be told at once, each by one caller at a time.
+
     Messages that waited for an earlier one of their chain follow in the same call. Errors of a receiver become results;
     only an error of the state itself is raised.
     """
-    desk = _Desk(reader, writer, receivers, now, rules, pauses if pauses is not None else Pauses(), active)
-    desk.remind()
+    desk = _Desk(reader, writer, receivers, now, rules, pauses if pauses is not None else Pauses(), active, only)
+    if only is None:
+        desk.remind()
     for _ in range(MAX_ROUNDS):
         due = desk.due()
         told = desk.round(due) if due else []
         if not any(result.result in (Result.SENT, Result.FOUND, Result.DEAD) for result in told):
             break
     return list(desk.results.values())
+
+
+def waiting_for(
+    reader: OutboxReader, writer: OutboxWriter, now: datetime, rules: Rules, pauses: Pauses
+) -> frozenset[str]:
+    """Route what is due at `now`, reminders with it: the receivers that have something to tell. To be called by one caller at a time."""
+    desk = _Desk(reader, writer, {}, now, rules, pauses, tuple)
+    desk.remind()
+    return frozenset(map(desk.teller, desk.due()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,7 @@ class _Desk:
     rules: Rules
     pauses: Pauses
     active: Callable[[], Sequence[Alert]]
+    only: str | None = None
     results: dict[str, DeliveryResult] = field(default_factory=dict)
 
     def remind(self) -> None:
@@ -118,6 +135,10 @@ class _Desk:
         """What is due and not settled in this run, every message with a route that exists."""
         found = self._open(self.reader.outbox_due(self.now))
         names = {route.name for route in self.rules.routes}
+        if self.only is not None:
+            return [
+                item for item in found if item.route in names and self.teller(item) == self.only
+            ]  # the rest is not routed yet
         lost = [item for item in found if item.route not in names]
         if not lost:
             return found
@@ -130,6 +151,13 @@ class _Desk:
                 [Withheld(outbox_id, StageName.ROUTE, Reason.NO_ROUTE, f"'{route}' is no route any more")], lost
             )
         return self._open(self.reader.outbox_due(self.now))
+
+    def teller(self, item: Item) -> str:
+        """Who is asked first to tell it; "" where no route takes it."""
+        candidate, routes = candidate_of(item), self.rules.routes
+        route = route_of(candidate, routes)
+        asked = () if route is None else receivers_for(route, candidate.alert, routes)
+        return asked[0] if asked else ""
 
     def _open(self, items: Iterable[Item]) -> list[Item]:
         return [item for item in items if self._is_open(item.outbox_id)]
@@ -291,7 +319,8 @@ class _Desk:
         heard = self._tell_next(group, message, problem) if last or soon else None
         if heard is not None:
             self.pauses.stood_in.add(lead.outbox_id)
-        retry_at = None if last and heard else self.now + retry.longest if last else until
+        over = last and bool(heard or self._goes_on(lead))
+        retry_at = None if over else self.now + retry.longest if last else until
         error = _error(problem, heard)
         news = news_of(lead, name, error, self.now) if retry_at is None else None
         words = _grouped(group, message.told) if retry_at is None else {}
@@ -306,6 +335,11 @@ class _Desk:
             next_attempt_at=retry_at,
         )
         return [failed, *self._rest(group, words, retry_at)]
+
+    def _goes_on(self, candidate: Candidate) -> bool:
+        """Whether the message goes by another route as well, so that people have it although nobody stands in here."""
+        route = route_of(candidate, self.rules.routes)
+        return route is not None and route.continue_
 
     def _tell_next(self, group: Group, message: Message, problem: DeliveryError) -> str | None:
         """Give the message, with what happened to it, to the route's next receiver that takes it; its name, or None."""

@@ -24,6 +24,7 @@ from alerts.pipeline import (
     chain_of,
     gravest_first,
     incident_key,
+    is_human,
     route_of,
     word_of,
 )
@@ -105,6 +106,11 @@ def sent_items(items: Iterable[Item]) -> list[Item]:
     return sorted(sent, key=_sent_at)
 
 
+def told_items(items: Iterable[Item]) -> list[Item]:
+    """What people know: what was sent, and what was told inside it (then its receipt says so)."""
+    return [item for item in items if item.receipt and (item.status == "sent" or "within" in item.receipt)]
+
+
 def _sent_at(item: Item) -> datetime:
     text = (item.receipt or {}).get("sent_at")
     return datetime.fromisoformat(text) if isinstance(text, str) else item.created_at
@@ -115,20 +121,21 @@ def log_entry(history: Iterable[Item]) -> LogEntry | None:
     told: dict[str, str] = {}
     newest: dict[str, tuple[datetime, str]] = {}
     sent = sent_items(history)
+    automatic = []
     for item in sent:
         told.update({alert_word(key): key for key in (item.receipt or {}).get("told", ())})
         own = candidate_of(item)
+        automatic += [] if is_human(own) else [_sent_at(item)]
         word = word_of(own.alert)
         newest[word] = max(own.order, newest.get(word, own.order))
     if not sent:
         return None
-    moments = tuple(map(_sent_at, sent))
     return LogEntry(
         firing=frozenset(key for key in told.values() if "+" in key),
         resolved=frozenset(key for key in told.values() if "-" in key),
-        told_at=moments[-1],
+        told_at=_sent_at(sent[-1]),
         newest=newest,
-        moments=moments,
+        automatic=tuple(automatic),
     )
 
 
@@ -144,7 +151,7 @@ def compose(group: Group, history: Sequence[Item], receiver: str, alerted: datet
     """
     lead, sent = group.lead, sent_items(history)
     now = standing(group.all)
-    everything = [*map(candidate_of, sent), *group.all]
+    everything = [*map(candidate_of, told_items(history)), *group.all]
     present, stands = standing(everything), _incident_standing(everything)
     parents = [item.receipt for item in sent if item.receipt and item.receipt.get("receiver") == receiver]
     parent = next((receipt for receipt in reversed(parents) if receipt.get("parent")), None)

@@ -139,18 +139,23 @@ class Withheld:
 class LogEntry:
     """What was told last of a chain: keys of firing and of resolved alerts, and when.
 
-    `newest`: of each alert (first 12 digits of its fingerprint) the order of the newest message told. `moments`: when anything was told.
+    `newest`: of each alert (first 12 digits of its fingerprint) the order of the newest message told. `automatic`: when anything was told that no
+    person did or is called for.
     """
 
     firing: frozenset[str]
     resolved: frozenset[str]
     told_at: datetime
     newest: Mapping[str, tuple[datetime, str]] = field(default_factory=dict)
-    moments: tuple[datetime, ...] = ()
+    automatic: tuple[datetime, ...] = ()
 
     def told_since(self, since: datetime) -> int:
-        """How many messages were told after that moment."""
-        return sum(moment > since for moment in self.moments)
+        """How many automatic messages were told after that moment."""
+        return sum(moment > since for moment in self.automatic)
+
+    def knows(self, alert: Alert) -> bool:
+        """Whether any state of the alert was told."""
+        return any(alert_word(key) == word_of(alert) for key in self.firing | self.resolved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from alerts.delivery import Rules
-from alerts.history import Item, candidate_of, log_entry, standing
+from alerts.history import Item, candidate_of, log_entry, standing, told_items
 from alerts.model import Alert, Status
 from alerts.pipeline import REPEATED
 from alerts.wording import duration
@@ -38,7 +38,7 @@ def _reminder(incident: str, chain: Sequence[Item], rules: Rules, now: datetime)
     route = next((one for one in rules.routes if one.name == newest.route), None)
     if route is None or now - entry.told_at < rules.timing_of(route.name).repeat_interval:
         return None
-    gravest = standing(candidate_of(item) for item in chain if item.status == "sent")[0].alert
+    gravest = standing(map(candidate_of, told_items(chain)))[0].alert
     if gravest.status is not Status.FIRING:
         return None
     count = sum(item.kind == REPEATED for item in chain)

@@ -32,6 +32,7 @@ from alerts.render_blocks import (
     linkable,
     links,
     listed,
+    mrkdwn,
     section,
     units,
 )
@@ -94,7 +95,8 @@ def slack_message(
 def slack_reply(
     alert: Alert, *, note: str = "", reference: str = "", steps: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """One entry of the incident's thread: plain mrkdwn text. Steps say themselves what happened; else the alert's headline does.
+    """One entry of the incident's thread. Steps say themselves what happened; else the alert's headline does. People see the block; `reference`
+    stands at the end of the fallback alone.
 
     `steps`: all that happened since the last entry, oldest first (None: the alert's own step). People are called by name here alone: a
     message that is only updated rings nowhere.
@@ -110,7 +112,8 @@ def slack_reply(
         lines += _steps(alert, told, 900) if told else []
         lines += [f"• {cut(line, LINE_MAX)}" for line in reading_lines(alert.readings)[:3]]
         lines += [f"✓ {cut(line, LINE_MAX)}" for line in alert.done[-3:]]
-    return {"text": joined(lines, SECTION_MAX - units(tail)) + tail}
+    body = joined(lines, SECTION_MAX - units(tail))
+    return {"text": body + tail, "blocks": [section(body)]}
 
 
 def _steps(alert: Alert, steps: Sequence[str], room: int) -> list[str]:
@@ -176,7 +179,7 @@ def _small(alert: Alert, command: str) -> Block:
     small += [f"Acknowledge: {command}"] if command else []
     small += [f"Runbook: {place}"] if place and not linkable(place) else []
     small.append(f"alert {alert.alert_id}" + (f" of incident {alert.incident_id}" if alert.incident_id else ""))
-    elements = [{"type": "mrkdwn", "text": cut(text, CONTEXT_MAX)} for text in small]
+    elements = [mrkdwn(cut(text, CONTEXT_MAX)) for text in small]
     return {"type": "context", "elements": elements}
 
 

@@ -1,8 +1,8 @@
 """Pieces of a Slack message within Slack's limits: cut and escaped texts, sections, lists, links, buttons, an image. Pure.
 
 Slack refuses a whole message when one text is too long or empty, so every text is cut here, in UTF-16 units (Slack counts as
-JavaScript does) and after escaping, never inside an escape. `&`, `<` and `>` are escaped, so no text can ping a channel or
-disguise a link.
+JavaScript does) and after escaping, never inside an escape. `&`, `<` and `>` are escaped, and Slack is told to look for names and
+addresses in no plain text (`verbatim`), so no text can ping a channel or disguise a link.
 """
 
 from __future__ import annotations
@@ -65,7 +65,12 @@ def cut(text: str, limit: int, escape: bool = True) -> str:
 
 def section(text: str) -> Block:
     """A paragraph of mrkdwn that is escaped and short enough already."""
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+    return {"type": "section", "text": mrkdwn(text)}
+
+
+def mrkdwn(text: str) -> Block:
+    """A text object that is escaped and short enough already; "@here" in it stays a word."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def plain(text: str, limit: int) -> dict[str, Any]:
@@ -81,7 +86,7 @@ def header(text: str) -> Block:
 def fields(pairs: Sequence[tuple[str, str]]) -> list[Block]:
     """Names and values side by side, at most ten."""
     texts = [f"*{cut(name, 100)}*\n{cut(value, FIELD_MAX - 200)}" for name, value in pairs[:FIELDS_MAX]]
-    return [{"type": "section", "fields": [{"type": "mrkdwn", "text": text} for text in texts]}] if texts else []
+    return [{"type": "section", "fields": [mrkdwn(text) for text in texts]}] if texts else []
 
 
 def listed(title: str, lines: Sequence[str]) -> list[Block]:

@@ -39,6 +39,7 @@ from alerts.pipeline import (
 
 _NO_TIME = timedelta(0)  # a clock that was set back makes nobody wait longer than the rule says
 URGENT_MOST = 5  # automatic messages of one chain in a group interval, however urgent: people read no faster
+NEW_MOST = 10  # the same for a critical alert that the chain has not told yet, such as a cut that is not verified
 
 
 def group_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
@@ -80,16 +81,21 @@ def _wait(group: Group, context: Context) -> Reason | None:
         return Reason.GROUP_WAIT if waiting and not urgent else None
     if timing.group_interval <= max(context.now - entry.told_at, _NO_TIME):
         return None
-    free = urgent and entry.told_since(context.now - timing.group_interval) < URGENT_MOST
+    told = entry.told_since(context.now - timing.group_interval)
+    new = any(is_urgent(c) and not entry.knows(c.alert) for c in group.members)
+    free = urgent and told < (NEW_MOST if new else URGENT_MOST)
     return None if free else Reason.GROUP_INTERVAL
 
 
 def inhibit_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
     """Withhold members that a graver alert, of this run or still active, already explains."""
     alerts = [*context.active, *(c.alert for group in groups for c in group.members)]
+    safety = _safety_incidents(groups, context)
     sources = [(rule, [alert for alert in alerts if rule.source.matches(alert)]) for rule in context.inhibitions]
 
     def why(candidate: Candidate) -> str | None:
+        if _is_safety(candidate.alert, safety):
+            return None
         return next((rule.name for rule, found in sources if found and _inhibited(candidate, rule, found)), None)
 
     return _filter(groups, why, StageName.INHIBIT, Reason.INHIBITED)
@@ -97,12 +103,7 @@ def inhibit_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
 
 def _inhibited(candidate: Candidate, rule: Inhibition, sources: Iterable[Alert]) -> bool:
     alert = candidate.alert
-    if (
-        alert.severity is Severity.CRITICAL
-        or _confirmed_safety(alert)
-        or _was_acted_upon(alert)
-        or not rule.target.matches(alert, candidate.kind)
-    ):
+    if alert.severity is Severity.CRITICAL or _was_acted_upon(alert) or not rule.target.matches(alert, candidate.kind):
         return False
     return any(
         source.labels != alert.labels
@@ -120,9 +121,10 @@ def _was_acted_upon(alert: Alert) -> bool:
 def silence_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
     """Withhold what a person has silenced for now."""
     live = [s for s in context.silences if s.starts_at <= context.now < s.expires_at]
+    safety = _safety_incidents(groups, context)
 
     def why(candidate: Candidate) -> str | None:
-        if _confirmed_safety(candidate.alert):
+        if _is_safety(candidate.alert, safety):
             return None
         return next((_told(s) for s in live if s.matcher.matches(candidate.alert, candidate.kind)), None)
 
@@ -131,6 +133,16 @@ def silence_stage(groups: tuple[Group, ...], context: Context) -> Outcome:
 
 def _told(silence: Silence) -> str:
     return f"{silence.silence_id} by {silence.author} until {silence.expires_at.isoformat()}: {silence.reason}"
+
+
+def _safety_incidents(groups: Iterable[Group], context: Context) -> frozenset[str]:
+    """Ids of the incidents of confirmed safety events: whatever stands beside one (its cut is not verified, its report is due) is told as it is."""
+    alerts = [*context.active, *(c.alert for group in groups for c in group.all)]
+    return frozenset(alert.incident_id for alert in alerts if alert.incident_id and _confirmed_safety(alert))
+
+
+def _is_safety(alert: Alert, incidents: frozenset[str]) -> bool:
+    return _confirmed_safety(alert) or alert.incident_id in incidents
 
 
 def _confirmed_safety(alert: Alert) -> bool:

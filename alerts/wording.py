@@ -1,6 +1,6 @@
 """An alert in words: the sentences that Slack, the console and any other receiver share. Pure; plain text, nothing escaped.
 
-What is not known is said, never left out: a cut without a verification reads "NOT verified", an arm without units "no data".
+What is not known is said, never left out: a cut without a verification reads "NOT verified yet", an arm without units "no data".
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def containment(alert: Alert) -> str:
         return "Not contained: no cut is recorded yet." if action in _CONTAINS else ""
     what = _WORDS.get(action, "Traffic cut")
     if times.verified is None:
-        return f"{what}, NOT verified."
+        return f"{what}, NOT verified yet."
     if times.detected is None:
         return f"{what}, verified in {duration(times.verified - times.cut)} after the cut."
     return f"{what}, verified in {duration(times.verified - times.detected)} after detection."
@@ -69,10 +69,8 @@ def facts(alert: Alert) -> list[tuple[str, str]]:
     if alert.labels.get("alertname") == "review":
         return found  # a week, not an event: who was exposed to what is told with each incident
     exposed = "unknown" if alert.customers_exposed is None else f"{alert.customers_exposed:,}"
-    found.append(("Customers exposed", exposed))
-    if alert.incident_id:
-        found.append(("Incident", alert.incident_id))
-    return [*standing_facts(alert), *found]
+    of = [("Incident", alert.incident_id)] if alert.incident_id else []
+    return [*standing_facts(alert), ("Customers exposed", exposed), *of, *found]
 
 
 def sections(alert: Alert) -> list[tuple[str, list[str]]]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alerts.model import Alert
+from alerts.wording_incident import is_acknowledged
 
 PLACE = "docs/how-to/on-call.md"
 
 FIRST: Mapping[str, str] = {
-    "rollback": "Nothing is left to stop: customers have the fallback. Acknowledge, then look for the cause: controlplane incident causes {incident}",
+    "rollback": "Nothing is left to stop: customers have the fallback. Look for the cause: controlplane incident causes {incident}",
     "hold": "Nothing is urgent: the share cannot grow. Read what held it (controlplane explain), then resume or roll back.",
     "execution_disabled": "The assistant answers but executes nothing. Look at the tool or API that failed; then controlplane enable-execution",
     "contained_category": "The category goes to people already. Find why it was routed wrongly, then controlplane containment release INTENT",
@@ -28,9 +29,16 @@ FIRST: Mapping[str, str] = {
 }
 
 
+# A cut that nobody has seen yet is not said to have helped.
+UNSEEN = "The cut is being verified; if that fails, you are called again. Look for the cause: controlplane incident causes {incident}"
+
+
 def first_step(alert: Alert) -> str:
     """What to do first; "" where the alert has no runbook of ours."""
-    return FIRST.get(alert.labels.get("alertname", ""), "").replace("{incident}", alert.incident_id or "ID")
+    name = alert.labels.get("alertname", "")
+    words = UNSEEN if name == "rollback" and alert.times.verified is None else FIRST.get(name, "")
+    asked = "Acknowledge. " if words and alert.incident_id and not is_acknowledged(alert) else ""
+    return asked + words.replace("{incident}", alert.incident_id or "ID")
 
 
 def runbook(alert: Alert) -> str:

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DEFAULT_HOME = ".controlplane"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULT_PORT = 8321
 DEFAULT_DASHBOARD_PORT = 8322
 ALERT_VARIABLES = (
@@ -227,7 +229,23 @@ def _slack(values: Mapping[str, str]) -> Slack | None:
     if not token or not channel:
         missing = "SLACK_BOT_TOKEN" if not token else "SLACK_CHANNEL"
         raise SettingsError(f"{missing} is not set: Slack needs both SLACK_BOT_TOKEN and SLACK_CHANNEL, or neither")
-    return Slack(token, channel, values.get("SLACK_BASE_URL", ""), values.get("SLACK_REVIEW_CHANNEL", ""))
+    return Slack(token, channel, _slack_base(values), values.get("SLACK_REVIEW_CHANNEL", ""))
+
+
+def _slack_base(values: Mapping[str, str]) -> str:
+    """The address of another Slack than Slack's own. Raises SettingsError for one to which the token would travel readable by others."""
+    base = values.get("SLACK_BASE_URL", "").strip()
+    try:
+        place = urlsplit(base)
+        known = bool(place.hostname)
+    except ValueError:
+        known = False
+    if base and not (known and (place.scheme == "https" or (place.scheme == "http" and place.hostname in _LOOPBACK))):
+        raise SettingsError(
+            f"SLACK_BASE_URL is {base!r:.100}: it begins with https://, or with http:// on this very machine (127.0.0.1), "
+            "because the token goes there; unset it to use Slack itself"
+        )
+    return base
 
 
 def _judge(values: Mapping[str, str]) -> JudgeEndpoint | None:

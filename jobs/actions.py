@@ -105,7 +105,7 @@ def _need_evaluation(
             f"artefacts {release_hash[:12]} were rolled back before, as {label}: a restart needs other artefacts"
         )
     missing = missing_evaluation(state, policy, release_hash)
-    if missing is None and current is not None and current.state is RolloutState.ROLLED_BACK:
+    if missing is None and current is not None:
         missing = missing_aftermath(state, policy, current, release_hash)
     if missing is not None:
         raise Refused(f"release {release} may not start: {missing}")

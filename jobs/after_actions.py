@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from controlplane.core.masking import mask
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_incidents import ActionItem
@@ -28,7 +29,9 @@ def add(
     now: datetime,
 ) -> ActionItem:
     """Write an action item down. Raises Refused for an unknown incident, a kind that is none, or a time that has passed."""
-    row = find_incident(state, incident)
+    row, text = find_incident(state, incident), mask(text.strip())
+    if not text or not owner.strip():
+        raise Refused("an action item says what is to be done, and by whom: give both")
     if kind not in KINDS:
         raise Refused(f"{kind!r} is no kind of action: one of {', '.join(KINDS)}")
     if due_at is not None and due_at <= now:
@@ -57,7 +60,7 @@ def close(state: StateWriter, action_id: str, outcome: str, evidence: str, actor
         raise Refused(
             "what shows it? Name an evaluation run, a data-set version, a commit, or why it was dropped, with --evidence"
         )
-    closed = replace(item, outcome=outcome, evidence=evidence, closed_by=actor, closed_at=now)
+    closed = replace(item, outcome=outcome, evidence=mask(evidence.strip()), closed_by=actor, closed_at=now)
     try:
         state.close_action_item(closed)
     except LostRace as error:

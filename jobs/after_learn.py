@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from controlplane.core.masking import mask
 from controlplane.evaluation.cases import Case
 from controlplane.evaluation.rows_from import cases_of_facts
 from controlplane.store.queries import load
@@ -22,15 +23,18 @@ from jobs import datasets
 from jobs.dataset_command import find_incident, incident_span
 from jobs.deps import Deps
 from jobs.refused import Refused
-from jobs.restart_gate import NOTHING_EVENT
+from jobs.restart_gate import LEARNED_EVENT, NOTHING_EVENT
 
-LEARNED_EVENT = "incident_learned"
+EVERY = 1_000_000
+_LOGGED = "intent as the producer logged it"
+_UNSAID = ("", _LOGGED)
 
 
 def learn(deps: Deps, now: datetime, *, incident: str, data: str, limit: int, actor: str) -> Mapping[str, Any]:
     """Append the incident's failed conversations to data set `data`. Raises Refused where there are none, or no such data set."""
     row = find_incident(deps.state, incident)
-    cases, labelled = failures(deps, row, limit)
+    incident = row.incident_id
+    cases, labelled, failed = failures(deps, row, limit)
     if not cases:
         since, until = incident_span(row)
         raise Refused(
@@ -39,7 +43,7 @@ def learn(deps: Deps, now: datetime, *, incident: str, data: str, limit: int, ac
         )
     folder = deps.settings.workspace.datasets
     try:
-        version, added = datasets.append(deps.state, folder, data, cases, f"incident:{incident}", actor, now)
+        version, added = datasets.append(deps.state, folder, data, cases, f"incident:{incident}", actor, now, _joined)
     except LostRace as error:
         raise Refused(str(error)) from None
     value = {
@@ -47,38 +51,48 @@ def learn(deps: Deps, now: datetime, *, incident: str, data: str, limit: int, ac
         "dataset": version.name,
         "version": version.version,
         "rows": version.rows,
+        "failed": failed,
         "found": len(cases),
         "added": added,
         "labelled": labelled,
     }
-    said = f"{added} conversations joined {version.name}@{version.version[: datasets.SHOWN]}"
+    said = f"{added} of {failed} failed conversations joined {version.name}@{version.version[: datasets.SHOWN]}"
     deps.state.commit(Commit(audit=[AuditEntry(actor, LEARNED_EVENT, incident, said, value)]), now)
     return value
 
 
 def nothing(state: StateWriter, incident: str, actor: str, reason: str, now: datetime) -> Mapping[str, Any]:
     """Put on record that the incident left no conversation to learn from, and why."""
-    row = find_incident(state, incident)
+    row, reason = find_incident(state, incident), mask(reason)
     entry = AuditEntry(actor, NOTHING_EVENT, row.incident_id, reason, {"trigger": row.trigger})
     state.commit(Commit(audit=[entry]), now)
-    return {"incident": incident, "nothing": reason, "actor": actor}
+    return {"incident": row.incident_id, "nothing": reason, "actor": actor}
 
 
-def failures(deps: Deps, incident: IncidentRow, limit: int) -> tuple[list[Case], int]:
-    """The incident's failed conversations, earliest first, with what people said about them; of how many anybody said anything."""
+def failures(deps: Deps, incident: IncidentRow, limit: int) -> tuple[list[Case], int, int]:
+    """The incident's first `limit` failed conversations with what people said about them; of how many anybody said anything; how many failed."""
     since, until = (to_naive(moment) for moment in incident_span(incident))
     with deps.warehouse.cursor() as cursor:
-        span = {"since": since, "until": until, "limit": limit}
+        span = {"since": since, "until": until, "limit": EVERY}
         rows = cursor.execute(load("datasets/failures"), span).fetchall()
         said = cursor.execute(load("datasets/failures_labelled"), {"since": since}).fetchall()
     labels = {str(found[0]): found[1:] for found in said}
-    cases = cases_of_facts(rows, f"incident:{incident.incident_id}")
-    return [_labelled(case, labels.get(case.id)) for case in cases], sum(case.id in labels for case in cases)
+    cases = cases_of_facts(rows[:limit], f"incident:{incident.incident_id}")
+    found = [_labelled(case, labels.get(case.id)) for case in cases]
+    return found, sum(case.id in labels for case in cases), len(rows)
+
+
+def _joined(held: Case, found: Case) -> Case:
+    """The row of a conversation that the data set has already: people's words are added where it has none, and what was taken as a single
+    conversation is the incident's from now on. What a person wrote into the data set stays."""
+    if held.origin == found.origin and held.note in _UNSAID:
+        return found
+    return replace(held, origin=found.origin) if held.origin.startswith("conversation:") else held
 
 
 def _labelled(case: Case, said: tuple[Any, ...] | None) -> Case:
     if said is None:
-        return replace(case, note="intent as the producer logged it" if case.expected_intent else "")
+        return replace(case, note=_LOGGED if case.expected_intent else "")
     intent, route, grounded, reviewer = said
     words = [f"intent {intent}"] if intent else []
     words += ["had to reach a person"] if route == "misrouted" else []

@@ -18,6 +18,7 @@ from alerts.wording import reading_lines
 from controlplane.analysis.incident_html import page
 from controlplane.analysis.incident_markdown import markdown
 from controlplane.core.audit import canonical, sha256_text
+from controlplane.core.incident_clock import since
 from controlplane.core.model import RolloutState
 from controlplane.store.state import StateReader
 from controlplane.store.state_rows import IncidentRow, to_text
@@ -27,20 +28,11 @@ from jobs.console import plain
 from jobs.dataset_command import find_incident
 from jobs.deps import Deps
 from jobs.files import write_whole
-from jobs.incident_view import timeline_of
+from jobs.incident_view import asked, asked_since, timeline_of, times_of
 from jobs.restart_gate import NOTHING_EVENT, has_seen
 
 KIND, EVENT = "incident_report", "incident_reported"
 _MOMENTS = ("onset", "detected", "alerted", "acknowledged", "cut", "verified", "resolved", "reviewed")
-_SPANS = (
-    ("detect", "onset", "detected"),
-    ("alert", "detected", "alerted"),
-    ("acknowledge", "detected", "acknowledged"),
-    ("cut", "detected", "cut"),
-    ("contain", "detected", "verified"),
-    ("resolve", "detected", "resolved"),
-    ("review", "resolved", "reviewed"),
-)
 
 
 def write(deps: Deps, now: datetime, *, incident: str, actor: str) -> Mapping[str, Any]:
@@ -82,6 +74,7 @@ def document(deps: Deps, row: IncidentRow, now: datetime) -> dict[str, Any]:
         "customers_exposed": row.customers_exposed,
         "times": times(row),
         "seconds": spans(row),
+        "asked_again": None if asked_since(row) == row.detected_at else to_text(asked_since(row)),
         "summary": "" if alert is None else alert.annotations.get("summary", ""),
         "promise": "" if alert is None else alert.promise,
         "evidence": [] if alert is None else reading_lines(alert.readings),
@@ -106,12 +99,19 @@ def times(row: IncidentRow) -> dict[str, str | None]:
 
 
 def spans(row: IncidentRow) -> dict[str, float | None]:
-    """Seconds to detect, alert, acknowledge, cut, contain (verified), resolve, review; None where an end is not known."""
-    found: dict[str, float | None] = {}
-    for name, start, end in _SPANS:
-        first, last = getattr(row, f"{start}_at"), getattr(row, f"{end}_at")
-        found[name] = None if first is None or last is None else (last - first).total_seconds()
-    return found
+    """Seconds to detect, alert, acknowledge, cut, contain (verified), resolve, review; None where an end is not known. As `incident show` has them:
+    behind a recurrence they count from when people were asked again."""
+    said, rounds = times_of(row), asked(row)
+    reviewed = None if row.resolved_at is None else since([row.resolved_at], row.reviewed_at)
+    return {
+        "detect": said.to_detect,
+        "alert": since([row.detected_at], row.alerted_at),
+        "acknowledge": said.to_acknowledge,
+        "cut": since(rounds, row.cut_at),
+        "contain": said.to_contain,
+        "resolve": said.to_resolve,
+        "review": reviewed,
+    }
 
 
 def opened_alert(state: StateReader, incident_id: str) -> Alert | None:

@@ -16,14 +16,15 @@ from controlplane.core.cause import rank
 from controlplane.core.cause_changes import closeness
 from controlplane.core.cause_model import MEASURE_OF, MEASURES, TITLES, Cause, Change, Facts, Kind, Ranking, Shift
 from controlplane.core.cause_words import shift_words, size
+from controlplane.core.masking import mask
 from controlplane.core.policy import Policy
 from controlplane.settings import SettingsError
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_rows import IncidentRow, from_text
 from jobs.cause_facts import change_log, read
 from jobs.deps import Deps
+from jobs.incident_view import find
 from jobs.incidents import Step, take
-from jobs.refused import Refused
 
 KIND, EVENT = "cause", "cause_disagreed"
 BEFORE = timedelta(hours=24)
@@ -175,7 +176,7 @@ def line_of(found: Ranking) -> str:
     )
     why = max(first.lines, key=lambda item: item.points).text
     sure = "likely" if found.standing == "likely" else f"contested (next: {second.kind})"
-    return f"Cause, {sure}: {what}{where}. {why}"
+    return f"Cause, {sure}: {what}{where}; {why}"
 
 
 # people who see it otherwise
@@ -189,7 +190,7 @@ def disagree(
     known = [*map(str, Kind), "unknown"]
     if cause not in known:
         raise SettingsError(f"--cause {cause!r} is no kind of cause; give one of {', '.join(known)}")
-    _found(state, incident_id)
+    incident_id, reason = _found(state, incident_id).incident_id, mask(reason)
     said = {"incident": incident_id, "cause": cause, "actor": actor, "reason": reason, "ranked_first": ranked}
     name = f"cause-{sha256_text(canonical({**said, 'ranked_first': ''}))[:12]}"
     if not any(row.artefact_id == name for row in state.artefacts(KIND)):
@@ -226,7 +227,4 @@ def _vouch(state: StateWriter, name: str, kept: Mapping[str, Any], now: datetime
 
 
 def _found(state: StateReader, incident_id: str) -> IncidentRow:
-    found = state.incident(incident_id)
-    if found is None:
-        raise Refused(f"there is no incident {incident_id!r}: `controlplane incident list` shows them")
-    return found
+    return find(state, incident_id)

@@ -17,7 +17,9 @@ def text(found: Mapping[str, Any], every: bool = False) -> str:
     if found["causes"] and found["causes"][0]["changes_mind"]:
         lines += ["", "What would change this:"] + [f"  {item}" for item in found["causes"][0]["changes_mind"]]
     for said in found["disagreements"]:
-        lines.append(f"\n{said['actor']} disagrees ({said['at']}): {said['cause']}: {said['reason']}")
+        lines.append(
+            f"\n{said['actor']} disagrees ({str(said['at'])[:16].replace('T', ' ')}Z): {said['cause']}: {said['reason']}"
+        )
     lines += [f"note: {note}" for note in found["notes"]]
     return "\n".join(lines)
 

@@ -57,15 +57,18 @@ def incident_learn(
         settings = workspace_settings(home, must_exist=True)
         with open_state(settings, now) as state:
             value = dict(after_learn.nothing(state, incident_id, actor, reason.strip(), now))
-        show(value, as_json, f"{incident_id}: nothing to learn by rows, on record as said by {actor}")
+        show(value, as_json, f"{value['incident']}: nothing to learn by rows, on record as said by {actor}")
         return
     asked = {"incident": incident_id, "data": data, "limit": limit, "actor": actor}
     value = dict(work.do(home, "incident_learn", asked, now))
     show(
         value,
         as_json,
-        f"{value['added']} of {value['found']} failed conversations joined {value['dataset']}@{value['version'][:12]} ({value['rows']} rows), "
-        f"{value['labelled']} with what a person said; register the criteria for this version: `controlplane eval register FILE --reason ...`",
+        f"{value['added']} of {value['failed']} failed conversations joined {value['dataset']}@{value['version'][:12]} ({value['rows']} rows), "
+        + (f"{known} were in it already, " if (known := value["found"] - value["added"]) else "")
+        + f"{value['labelled']} with what a person said"
+        + (f"; the first {value['found']} were taken (--limit)" if value["found"] < value["failed"] else "")
+        + "; register the criteria for this version: `controlplane eval register FILE --reason ...`",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import REFUSED, Actor, AsJson, Home, Reason, clock, command, show
+from jobs.console import REFUSED, Actor, AsJson, Home, Reason, clock, command, show, stderr
 
 alerts = typer.Typer(
     help="Who is told what: lint, show, route-test, silence, log of what was told and withheld.", no_args_is_help=True
@@ -136,7 +136,10 @@ def silence_add(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do not tell alerts that have all these labels, for some hours; on record. Confirmed safety events are told all the same.
+    """Do not tell alerts that have all these labels, for some hours; on record.
+
+    What the machine does is done all the same: a rollback that matches is told when the silence ends, if nobody has acknowledged it by then.
+    Confirmed safety events, and whatever else is told of their incidents, are told at once.
 
     Example:
 
@@ -149,6 +152,10 @@ def silence_add(
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now) as state:
         row = silences.add(state, wanted, hours, actor, reason, now)
+    for name in silences.unknown(wanted):
+        stderr.print(
+            f"no alert of ours has the label '{name}': check the spelling; this silence keeps nothing of ours back"
+        )
     value = silences.as_json(row, now)
     show(value, as_json, f"silenced until {value['expires_at']}: {row.silence_id}")
 

@@ -84,4 +84,4 @@ def incident_disagree(
     settings, now = workspace_settings(home, must_exist=True), clock()
     with open_state(settings, now) as state:
         found = disagree(state, incident_id, cause, actor, reason, now)
-    show(found, as_json, f"{incident_id}: {actor} holds {cause} for the cause; recorded as {found['id']}")
+    show(found, as_json, f"{found['incident']}: {actor} holds {cause} for the cause; recorded as {found['id']}")

@@ -14,7 +14,9 @@ incident = typer.Typer(
     help="Incidents: what happened, who is on it, acknowledge, resolve, review.", no_args_is_help=True
 )
 
-IncidentId = Annotated[str, typer.Argument(help="The incident's id; `incident list` shows them.")]
+IncidentId = Annotated[
+    str, typer.Argument(help="The incident's id, or its unique beginning; `incident list` shows them.")
+]
 
 
 @incident.command("list")
@@ -69,13 +71,14 @@ def incident_show(incident_id: IncidentId, home: Home = None, as_json: AsJson = 
 def _act(
     home: str | None, incident_id: str, event: str, actor: str, reason: str, as_json: bool, owner: str = ""
 ) -> None:
-    from jobs import incidents
+    from jobs import incident_view, incidents
     from jobs.compose import open_state, workspace_settings
 
     settings, now = workspace_settings(home, must_exist=True), clock()
     with open_state(settings, now) as state:
-        after = incidents.act(state, incident_id, event, actor, reason, now, owner=owner)
-    show(asdict(after), as_json, f"{incident_id}: {after.state}{f', owned by {after.owner}' if after.owner else ''}")
+        found = incident_view.find(state, incident_id).incident_id
+        after = incidents.act(state, found, event, actor, reason, now, owner=owner)
+    show(asdict(after), as_json, f"{found}: {after.state}{f', owned by {after.owner}' if after.owner else ''}")
 
 
 @incident.command("ack")
@@ -207,6 +210,7 @@ def incident_serious(
       controlplane incident serious v1.4-3fa91c2b-v9 --reported MSA-2026-0117 --actor ana
     """
     from jobs import incident_serious as job
+    from jobs import incident_view
     from jobs.compose import open_state, policy_in_force, workspace_settings
 
     if sum((bool(kind), bool(reported.strip()), withdraw)) != 1:
@@ -216,6 +220,7 @@ def incident_serious(
     settings, now = workspace_settings(home, must_exist=True), clock()
     since = _moment(aware)
     with open_state(settings, now) as state:
+        incident_id = incident_view.find(state, incident_id).incident_id
         if kind:
             policy_ = policy_in_force(settings, state)
             after = job.mark(state, policy_, incident_id, kind, actor, reason.strip(), now, since)
@@ -224,7 +229,11 @@ def incident_serious(
         else:
             after = job.withdraw(state, incident_id, actor, reason.strip(), now)
     due = after.serious.get("due_at")
-    line = f"report due by {due}" if due and not after.serious.get("reported_at") else "no report is due"
+    line = (
+        f"report due by {due[:16].replace('T', ' ')} UTC"
+        if due and not after.serious.get("reported_at")
+        else "no report is due"
+    )
     show(asdict(after), as_json, f"{incident_id}: {line}")
 
 

@@ -16,7 +16,7 @@ from controlplane.store.state import StateReader
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_evaluation import DatasetVersion
 from controlplane.store.state_rows import IncidentRow, to_text
-from jobs import datasets
+from jobs import datasets, incident_view, work
 from jobs.compose import open_state, workspace_settings
 from jobs.facts_query import facts_query
 from jobs.refused import Refused
@@ -67,18 +67,19 @@ def append_command(
     actor: str,
     now: datetime,
 ) -> dict[str, Any]:
-    """The next version of `name`, with the failures of an incident or with named conversations. Raises Refused."""
+    """The next version of `name`, with the failures of an incident (as `incident learn`) or with named conversations. Raises Refused."""
     if (incident is None) == (not conversations):
         raise Refused("name either --from-incident ID or --from-conversation ID")
     settings = workspace_settings(home, must_exist=True)
+    if incident is not None:
+        asked = {"incident": incident, "data": name, "limit": limit, "actor": actor}
+        added = dict(work.do(home, "incident_learn", asked, now))["added"]
+        with open_state(settings, now) as state:
+            return version_json(datasets.find(state, name)) | {"added": added}
     with open_state(settings, now) as state:
         datasets.find(state, name)
-        if incident is not None:
-            cases = _of_incident(home, find_incident(state, incident), limit)
-            origin = f"incident:{incident}"
-        else:
-            cases = [case for key in conversations for case in _of_conversation(home, key)]
-            origin = f"conversations {', '.join(conversations)}"
+        cases = [case for key in conversations for case in _of_conversation(home, key)]
+        origin = f"conversations {', '.join(conversations)}"
         try:
             row, added = datasets.append(state, settings.workspace.datasets, name, cases, origin, actor, now)
         except LostRace as error:
@@ -87,26 +88,13 @@ def append_command(
 
 
 def find_incident(state: StateReader, incident_id: str) -> IncidentRow:
-    """The incident of that id. Raises Refused."""
-    for row in state.incidents():
-        if row.incident_id == incident_id:
-            return row
-    raise Refused(f"there is no incident {incident_id!r}: `controlplane incident list` shows them")
+    """The incident of that id, or of its unique beginning. Raises Refused."""
+    return incident_view.find(state, incident_id)
 
 
 def incident_span(row: IncidentRow) -> tuple[datetime, datetime]:
     """From the likely onset to the cut: when customers met what the incident is about."""
     return row.onset_at or row.detected_at - BEFORE_DETECTION, row.cut_at or row.detected_at
-
-
-def _of_incident(home: str | None, row: IncidentRow, limit: int) -> list[Case]:
-    since, until = incident_span(row)
-    found = facts_query(home, "datasets/failures", {"since": since, "until": until, "limit": limit})
-    if not found:
-        raise Refused(
-            f"no failed conversation was found between {to_text(since)} and {to_text(until)}: name some with --from-conversation"
-        )
-    return cases_of_facts(found, f"incident:{row.incident_id}")
 
 
 def _of_conversation(home: str | None, conversation: str) -> list[Case]:

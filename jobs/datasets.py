@@ -5,7 +5,7 @@ What is loaded is checked three times: the rows have the hash that names them, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,14 +56,26 @@ def add(
 
 
 def append(
-    state: StateWriter, folder: Path, name: str, cases: Iterable[Case], origin: str, actor: str, now: datetime
+    state: StateWriter,
+    folder: Path,
+    name: str,
+    cases: Iterable[Case],
+    origin: str,
+    actor: str,
+    now: datetime,
+    joined: Callable[[Case, Case], Case] | None = None,
 ) -> tuple[DatasetVersion, int]:
-    """The newest version of `name` and these rows as its next version; how many were new. A row that is there already stays as it is."""
-    before = load(state, folder, name).rows.cases
-    known = {case.id for case in before}
-    new = [case for case in cases if case.id not in known]
-    row, _ = add(state, folder, name, [*before, *new], origin, actor, now)
-    return row, len(new)
+    """The newest version of `name` and these rows as its next version; how many were new. A row that is there already stays as it is, but for what
+    `joined` makes of it and of the row that comes."""
+    before = {case.id: case for case in load(state, folder, name).rows.cases}
+    new = 0
+    for case in cases:
+        held = before.setdefault(case.id, case)
+        new += held is case
+        if held is not case and joined is not None:
+            before[case.id] = joined(held, case)
+    row, _ = add(state, folder, name, list(before.values()), origin, actor, now)
+    return row, new
 
 
 def find(state: StateReader, wanted: str) -> DatasetVersion:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,20 @@ def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] =
     refusals: list[str] = []
     naive: list[float] = []
     with stage(incident, home) as on:
+        unseen, looked = _unseen(incident), on.now
         for minute in _beats(incident):
             if _over(on):
                 break
             if minute <= on.minute and all(act.at != minute for act in incident.acts):
                 continue  # behind a cut the story is a little ahead of its beats
-            before, known = on.now, 0 if on.down else _acted(on)
-            on.live(minute)
-            if incident.naive is not None:
-                naive.append(_naive(on, incident.naive, to_naive(before)))
+            known = 0 if on.down else _acted(on)
+            if minute in unseen:
+                on.customers(minute)
+            else:
+                on.live(minute)
+                if incident.naive is not None:
+                    naive.append(_naive(on, incident.naive, to_naive(looked)))
+                looked = on.now
             for act in incident.acts:
                 if act.at == minute:
                     refusals += perform(on, act)
@@ -91,13 +96,29 @@ def rehearse(incident: Incident, home: Path, progress: Callable[[float], None] =
     return Outcome(incident, seen, tuple(failures(incident, seen)), time.monotonic() - began)
 
 
+def _unseen(incident: Incident) -> set[float]:
+    """Minutes at which only the customers' fate changes: nothing is to be judged yet, so the heartbeat behind them sees it all."""
+    changes = {act.at for act in incident.acts if isinstance(act, Change | SwapArms)}
+    others = _points(
+        replace(incident, acts=tuple(act for act in incident.acts if not isinstance(act, Change | SwapArms)))
+    )
+    return changes - others - {*_regular(incident)[1:], incident.minutes}
+
+
 def _beats(incident: Incident) -> Sequence[float]:
-    """Minutes of the heartbeats: at every act, and regularly from the first of them on."""
+    """Minutes of the story at which something happens: every act, and regularly a heartbeat from the first of them on."""
+    return sorted(_points(incident) | {*_regular(incident), incident.minutes})
+
+
+def _points(incident: Incident) -> set[float]:
     points = {act.at for act in incident.acts} | {a.since for a in incident.acts if isinstance(a, RestoreFacts)}
-    points |= {*incident.looks, *(act.until for act in incident.acts if isinstance(act, LogsLost))}
-    first = min(points, default=incident.beat / 60)
+    return points | {*incident.looks, *(act.until for act in incident.acts if isinstance(act, LogsLost))}
+
+
+def _regular(incident: Incident) -> list[float]:
+    first = min(_points(incident), default=incident.beat / 60)
     count = int((incident.minutes - first) * 60 / incident.beat)
-    return sorted(points | {first + number * incident.beat / 60 for number in range(count + 1)} | {incident.minutes})
+    return [first + number * incident.beat / 60 for number in range(count + 1)]
 
 
 def _acted(on: Stage) -> int:

@@ -166,7 +166,7 @@ def _effects(found: tuple[Contained, ...]) -> Iterator[str]:
         if not one.contained:
             yield f"{one.action} at minute {one.done:g} did not contain: {one.why}"
         if one.verified is None:
-            yield f"{one.action} at minute {one.done:g} was not verified"
+            yield f"{one.action} at minute {one.done:g} was not verified (by {one.by})"
 
 
 def _decisions(audit: list[dict[str, Any]], causes: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -210,10 +210,12 @@ def _treated_after_cut(stage: Stage, row: IncidentRow | None) -> int:
 
 
 def _told(stage: Stage, incidents: list[IncidentRow]) -> bool:
-    """Whether each incident's first message was sent and the receiver's text names it."""
+    """Whether the last word on each incident was sent (what was withheld before stands in it) and the receiver's text names the incident."""
     text = (stage.settings.workspace.home / "alerts.txt").read_text(encoding="utf-8")
-    sent = {item.incident_id for item in stage.deps.state.outbox() if item.status == "sent"}
-    return all(row.incident_id in sent and row.incident_id in text for row in incidents)
+    last = {
+        item.incident_id: item.status for item in sorted(stage.deps.state.outbox(), key=lambda item: item.created_at)
+    }
+    return all(last.get(row.incident_id) == "sent" and row.incident_id in text for row in incidents)
 
 
 def _verdicts(ledger: list[dict[str, Any]]) -> dict[str, str]:

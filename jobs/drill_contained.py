@@ -20,6 +20,7 @@ from jobs.drill_stage import BEGIN, Stage
 
 CONTAINING = (Event.ROLLBACK, Event.DISABLE_EXECUTION, Event.CONTAIN, Event.HOLD)
 BY_CUSTOMERS, BY_CONTROL_PLANE = "customers", "control plane"
+TOO_EARLY = "nobody: it was called verified before the clients' poll limit was over, when nothing could be seen yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def _contained(stage: Stage, row: dict[str, Any], incidents: list[IncidentRow]) 
     incident = _incident_of(incidents, f"{row['subject']}-v{version}", done)
     why = _uncontained(stage, row["event"], done, served, incident)
     moment, by = _verified(row["event"], incident, served)
+    if moment is not None and moment <= behind:
+        moment, by = None, TOO_EARLY
     trigger = "" if incident is None else incident.trigger
     return Contained(
         str(row["event"]), trigger, _minute(done), not why, None if moment is None else _minute(moment), by, why

@@ -76,7 +76,7 @@ class Stage:
         self._fault: Fault | None = None
         self._slack_until: datetime | None = None
         self.failed_beats = 0
-        self.handed_over = 0  # records that the landing folder has acknowledged
+        self.handed_over = 0  # records that the landing folder was given
         self.never_logged = 0  # records that their producer lost
         self.beats: list[float] = []  # seconds that each heartbeat took
         self.problems: list[str] = []
@@ -140,12 +140,16 @@ class Stage:
 
     def live(self, minute: float) -> None:
         """Let customers write until `minute`, land it, and run one heartbeat."""
+        self.customers(minute)
+        self.beat()
+
+    def customers(self, minute: float) -> None:
+        """Let customers write until `minute` and land it; no heartbeat looks yet."""
         until = BEGIN + timedelta(minutes=minute)
         records = self.lines.advance(until)
         self.now = until
         self._mend()
         self._hand_over(records, until)
-        self.beat()
 
     def _hand_over(self, records: Sequence[dict[str, Any]], now: datetime) -> None:
         if self._lost_until is not None and now <= self._lost_until:
@@ -154,8 +158,13 @@ class Stage:
             self.lines.hold_back(records, self._silent_until)
         else:
             self._lost_until = None
-            self.handed_over += self._landing.write(records)
+            self._say(records)
             self._landing.heartbeat(now)
+
+    def _say(self, records: Sequence[dict[str, Any]]) -> None:
+        """Hand records over; counted here, by who has them, and not by who takes them."""
+        self._landing.write(records)
+        self.handed_over += len(records)
 
     def _mend(self) -> None:
         if self._fault is not None and self.now >= self._fault.until:
@@ -275,7 +284,7 @@ class Stage:
     def confirm_misrouting(self, severity: float) -> None:
         """A person confirms a misrouting in the newest conversation of the assistant."""
         newest = self.lines.treated[-1].conversation
-        self.handed_over += self._landing.write([severe_misrouting(newest, self.now, severity, REVIEWER)])
+        self._say([severe_misrouting(newest, self.now, severity, REVIEWER)])
 
     def silence(self, until: float) -> None:
         """The producer is not heard until that minute."""

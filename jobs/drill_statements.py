@@ -28,8 +28,10 @@ def _blocks(stage: Stage) -> dict[str, list[tuple[datetime, datetime]]]:
 
 
 def always(stage: Stage) -> dict[str, str]:
-    """What holds in every drill: blocks lie end to end, none spans a change of the share or spends weight without data, only people grow."""
-    found = _weight(stage.deps.state.ledger_rows())
+    """What holds in every drill: blocks lie end to end, none spans a change of the share or spends weight without data, none accuses anybody
+    before harm began, only people grow."""
+    ledger = stage.deps.state.ledger_rows()
+    found = _weight(ledger) | too_early(ledger, stage.incident.onset)
     rollout = stage.deps.state.rollout()
     changes = [] if rollout is None else [span.start for span in spans(stage_events(stage.deps, rollout))]
     for lane, blocks in _blocks(stage).items():
@@ -40,6 +42,19 @@ def always(stage: Stage) -> dict[str, str]:
     grown = [row for row in stage.deps.state.audit_rows() if row["event"] in ("promote", "start", "restart")]
     if any(row["actor"] == AUTOMATIC for row in grown):
         found["growth"] = "the automatic actor grew the rollout"
+    return found
+
+
+def too_early(ledger: list[dict[str, Any]], onset: float | None) -> dict[str, str]:
+    """A trigger that fires on a block from before the onset finds something, but not the harm of the drill."""
+    if onset is None:
+        return {}
+    found: dict[str, str] = {}
+    for entry in ledger:
+        start = from_text(entry["block_start"])
+        if start + timedelta(seconds=entry["span_seconds"]) <= BEGIN + timedelta(minutes=onset):
+            fired = [one["trigger"] for one in json.loads(entry["readings"]) if one["fired"]]
+            found |= dict.fromkeys(fired, f"fired on the block at {entry['block_start']}, before harm began")
     return found
 
 
@@ -77,7 +92,9 @@ def _contained(stage: Stage) -> str:
 def _paged_first(stage: Stage) -> str:
     """What was set aside is told to people while it does not act."""
     rows = stage.deps.state.incidents()
-    pages = [item.created_at for item in stage.deps.state.outbox() if ":page:" in item.outbox_id]
+    pages = [
+        item.created_at for item in stage.deps.state.outbox() if ":page:" in item.outbox_id and item.status == "sent"
+    ]
     return "" if rows and pages and min(pages) < rows[-1].detected_at else "nobody was paged before the trigger acted"
 
 

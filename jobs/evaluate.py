@@ -32,7 +32,7 @@ from jobs.closing import Closing, close, closes_at, stage_key
 from jobs.compose import follow_policy
 from jobs.decisions import automatic_commit, reading_of_ledger
 from jobs.deps import Deps
-from jobs.situation import cooldown_until, facts_behind, facts_head, situation, told
+from jobs.situation import cooldown_until, facts_behind, facts_head, silent, situation, told
 
 ATTEMPTS = 5
 
@@ -155,7 +155,8 @@ def _record(
             decision, rollout, deps.policy, list(latest.values()), exposed, estimates, deps.dashboard_url, seen.tripped
         )
     freshness = timedelta(seconds=deps.policy.watch.freshness_seconds)
-    over = incident_join.over_causes(rollout, decision, mark, seen.silent, freshness, now)
+    stopped = seen.silent or _still_silent(deps, rollout, closing, history)
+    over = incident_join.over_causes(rollout, decision, mark, stopped, freshness, now)
     commit = incident_join.clear(deps.state, commit, rollout, over, now)
     if decision is not None:
         commit = incident_join.correlate(deps.state, commit, decision, rollout, deps.policy)
@@ -166,6 +167,12 @@ def _record(
         whole = replace(commit, ledger=closing.ledger, lanes=closing.lanes, messages=messages, facts_head=judged_with)
         deps.state.commit(whole, now)
     return after
+
+
+def _still_silent(deps: Deps, rollout: Rollout, closing: Closing, history: Sequence[StageEvent]) -> tuple[str, ...]:
+    """Metrics that have stopped, also those that a person set aside or that have the grace of a resumption: such an incident is not over for that."""
+    waiting = any(row.trigger == incident_join.SILENT_METRIC for row in deps.state.open_incidents(rollout.rollout_id))
+    return silent(deps, rollout, _lanes(deps, rollout, closing), history) if waiting else ()
 
 
 def customers_exposed(deps: Deps, fired: Sequence[TriggerReading], until: datetime) -> int:
@@ -225,7 +232,7 @@ def gate(deps: Deps, rollout: Rollout, now: datetime, extra_approver: str | None
         reviewed=reviews.gate_lines(deps, rollout, spans(history)[-1]),
         invalid=seen.invalid,
         unheard=unheard(deps.policy, phase.audience, told(lanes, history)) if phase.min_treated else (),
-        silent=seen.silent,
+        silent=silent(deps, rollout, lanes, history, seen.muted),
         facts_behind=behind,
         cooldown_until=cooldown_until(deps.state, deps.policy),
     )

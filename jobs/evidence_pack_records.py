@@ -31,8 +31,8 @@ LEFT_OUT: Mapping[str, str] = {
     "facts_head": "the newest batch of facts that was judged, now",
     "presses": "what people pressed in a chat, under their id there; who did what is in the audit log, by name",
 }
-PERSONAL_KEYS = frozenset({"user_id", "customer_id", "customer", "targetingKey", "email", "phone"})
-REPLACED = "left out: names a customer"
+PERSONAL_KEYS = frozenset({"user_id", "customer_id", "customer", "targetingKey", "email", "phone", "mention"})
+REPLACED = "left out: names a person"  # a customer; or, by the id in a chat, whom a message called (the audit log has the name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,7 +370,8 @@ def artefact_conditions(kind: str, scope: Scope) -> tuple[ColumnElement[bool], .
 
 
 def without_customers(value: Any) -> tuple[Any, int]:
-    """The value without what names a customer, and how often something did. What the program writes has none; this is for what is handed in.
+    """The value without what names a customer, and how often something did. What the program writes has none but `mention`; this is for what is
+    handed in.
 
     A record from which something was left out no longer has the hash that the log vouches for, and the verification says so.
     """

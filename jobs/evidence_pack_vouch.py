@@ -52,6 +52,7 @@ VOUCHED_ARTEFACTS: Mapping[str, tuple[str, str, Identity]] = {
     "topics": ("topics_found", "result_hash", _whole),
     "retraining": ("retraining_proposed", "result_hash", _whole),
     "cause": ("cause_disagreed", "result_hash", _whole),
+    "incident_report": ("incident_reported", "result_hash", _whole),
 }
 ONCE_UNVOUCHED = frozenset({"drift"})
 """Kinds that older programs recorded without a word in the log: such a one is told, and accuses nobody."""

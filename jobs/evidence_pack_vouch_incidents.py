@@ -10,10 +10,12 @@ from controlplane.core.incident import IncidentEvent
 if TYPE_CHECKING:
     from jobs.evidence_pack_vouch import Row, Vouching
 
-INCIDENT_EVENTS = tuple(
-    f"incident_{name}"
-    for name in (*map(str, IncidentEvent), *("own", "note", "serious", "serious_reported", "serious_withdrawn"))
+_BESIDE = (
+    *("own", "note", "disagree", "triage", "learned", "taught_nothing"),
+    *("serious", "serious_reported", "serious_withdrawn", "report_soon", "report_overdue"),
 )
+INCIDENT_EVENTS = tuple(f"incident_{name}" for name in (*map(str, IncidentEvent), *_BESIDE))
+"""What the log says of an incident, by its id: in a pack that has any of it the incident is there."""
 _CLOCK = {
     "acknowledged_at": ("incident_acknowledge",),
     "resolved_at": ("incident_resolve", "incident_clear"),

@@ -5,6 +5,7 @@ again for `incidents.reopen_minutes` after it was resolved; after that, and once
 rolls back answers what is open: the incident that the person names, else the newest open one of the rollout.
 
 An incident of stale data, or of a metric that had stopped, is over when records arrive again: it is resolved then, whether or not the ramp goes on.
+One for which a person has rolled back meanwhile is for people to resolve.
 """
 
 from __future__ import annotations
@@ -57,9 +58,8 @@ def over_causes(
 
     Nothing is heard of a metric behind a rollback because nobody is served, so that ends nothing.
     """
-    if decision is not None and decision.event == Event.RESUME:
-        return frozenset(_ENDED)
-    found = {FRESHNESS} if heard_at is not None and now - heard_at <= freshness else set()
+    resumed = decision is not None and decision.event == Event.RESUME
+    found = {FRESHNESS} if resumed or (heard_at is not None and now - heard_at <= freshness) else set()
     if not silent and rollout.state is not RolloutState.ROLLED_BACK:
         found.add(SILENT_METRIC)
     return frozenset(found)
@@ -69,8 +69,8 @@ def clear(state: StateReader, commit: Commit, rollout: Rollout, causes: frozense
     """The commit with the open incidents of these causes resolved by the machine."""
     step = IncidentEvent.CLEAR
     for row in state.open_incidents(rollout.rollout_id) if causes else ():
-        if row.trigger not in causes:
-            continue
+        if row.trigger not in causes or row.cut_at is not None:
+            continue  # a person rolled back for it: that has not been let go of, and a person resolves it
         values = {"state": str(advance(IncidentState(row.state), step)), **clock_values(row, step, now)}
         line = f"resolved by itself: {_ENDED[row.trigger]}"
         after = with_step(row, Step(str(step), line, line, values), AUTOMATIC, now)

@@ -44,7 +44,7 @@ def mark(
         raise Refused(f"'{kind}' is no kind of serious incident: {', '.join(SERIOUS_DAYS)}")
     since = now if aware is None else aware
     if since > now:
-        raise Refused(f"nobody is aware of anything at {to_text(since)} yet: give a time that has passed")
+        raise Refused(f"nobody is aware of anything at {since:%Y-%m-%d %H:%M} UTC yet: give a time that has passed")
 
     def step(row: IncidentRow) -> Step | None:
         if row.serious.get("reported_at"):
@@ -56,7 +56,7 @@ def mark(
         if row.serious == serious:
             return None
         told = f"{actor} calls it serious ({kind}): the report is due by {due:%Y-%m-%d %H:%M}Z. {reason}"
-        line = f"serious: {kind}: {reason}; report due by {to_text(due)}"
+        line = f"serious: {kind}: {reason}; report due by {due:%Y-%m-%d %H:%M} UTC"
         return Step("serious", line, told, {"serious": serious}, serious)
 
     return take(state, incident_id, actor, reason, now, step)

@@ -12,15 +12,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from controlplane.core.incident import IncidentEvent
+from controlplane.core.incident import TRANSITIONS, IncidentEvent, IncidentState
 from controlplane.core.incident_clock import Times, times
 from controlplane.store.state import StateReader
 from controlplane.store.state_rows import IncidentRow, OutboxItem, from_text, to_text
 from jobs.incident_serious import due_of
 from jobs.refused import Refused
 
-_AGAIN = frozenset({str(IncidentEvent.RECUR), str(IncidentEvent.REOPEN)})
+_EVENTS = frozenset(map(str, IncidentEvent))
 _QUIET = frozenset({"cut_verified"})  # told by the incident's own timeline, a moment apart
+_BESIDE = frozenset(
+    {"action_opened", "action_closed", "incident_learned", "incident_taught_nothing"}
+)  # never in the incident's own timeline
 
 
 def find(state: StateReader, incident_id: str) -> IncidentRow:
@@ -40,8 +43,21 @@ def find(state: StateReader, incident_id: str) -> IncidentRow:
 
 def asked_since(row: IncidentRow) -> datetime:
     """Since when people are asked: the detection, or when the incident came back after it was contained or resolved."""
-    again = [from_text(entry["at"]) for entry in row.timeline if entry.get("event") in _AGAIN]
-    return max([row.detected_at, *again])
+    return max(asked(row))
+
+
+def asked(row: IncidentRow) -> list[datetime]:
+    """Every moment at which people were asked. A cause that acts again while nobody has come, or while somebody is on it, asks nobody anew."""
+    found, state = [row.detected_at], IncidentState.OPEN
+    for entry in row.timeline:
+        if entry.get("event") not in _EVENTS:
+            continue
+        event = IncidentEvent(entry["event"])
+        back = event is IncidentEvent.RECUR and state in (IncidentState.CONTAINED, IncidentState.RESOLVED)
+        if back or event is IncidentEvent.REOPEN:
+            found.append(from_text(entry["at"]))
+        state = TRANSITIONS.get((state, event), state)
+    return found
 
 
 def times_of(row: IncidentRow) -> Times:
@@ -49,7 +65,7 @@ def times_of(row: IncidentRow) -> Times:
     return times(
         onset=row.onset_at,
         detected=row.detected_at,
-        asked=asked_since(row),
+        asked=asked(row),
         acknowledged=row.acknowledged_at,
         verified=row.verified_at,
         resolved=row.resolved_at,
@@ -73,7 +89,7 @@ def _audited(state: StateReader, row: IncidentRow, known: set[tuple[str, str]]) 
         beside = one["subject"] == row.rollout_id
         if beside and (one["at"] < to_text(row.detected_at) or (end is not None and one["at"] > end)):
             continue
-        if (one["at"], one["actor"]) in known or one["event"] in _QUIET:
+        if one["event"] in _QUIET or (one["event"] not in _BESIDE and (one["at"], one["actor"]) in known):
             continue
         event = str(one["event"])
         yield {

@@ -11,10 +11,11 @@ from datetime import datetime
 from alerts.model import Alert, Severity
 from controlplane.core import overrides
 from controlplane.core.blocks import StageEvent
+from controlplane.core.incident import IncidentEvent
 from controlplane.core.judge import Ask, Situation, asks
 from controlplane.core.model import Action, Decision, Rollout, RolloutState, TriggerReading
 from controlplane.core.rollout import Event
-from controlplane.store.state_rows import NewMessage
+from controlplane.store.state_rows import IncidentRow, NewMessage, from_text
 from jobs.decisions import alert_readings, promise, trigger_of
 from jobs.deps import Deps
 
@@ -61,7 +62,13 @@ def _why(deps: Deps, rollout: Rollout, ask: Ask, now: datetime) -> str | None:
 
 def _has_incident(deps: Deps, rollout: Rollout, name: str, since: StageEvent | None) -> bool:
     mine = [row for row in deps.state.incidents() if row.rollout_id == rollout.rollout_id and row.trigger == name]
-    return any(since is None or row.detected_at >= since.started_at for row in mine)
+    return any(since is None or _acted(row) >= since.started_at for row in mine)
+
+
+def _acted(row: IncidentRow) -> datetime:
+    """When the machine acted for an incident the last time."""
+    again = [from_text(entry["at"]) for entry in row.timeline if entry.get("event") == IncidentEvent.RECUR]
+    return max([row.detected_at, *again])
 
 
 def _alert(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from alerts.config_lint import LABELS, PSEUDO
 from alerts.model import Alert, AlertFormatError, Severity, Status
 from alerts.pipeline import Matcher, Silence
 from controlplane.store.state import StateReader, StateWriter
@@ -59,6 +60,11 @@ def add(
     )
     state.add_silence(row, now)
     return row
+
+
+def unknown(labels: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Labels that no alert of ours has: a silence with one of them keeps nothing of ours back."""
+    return tuple(name for name in labels if name not in LABELS | PSEUDO)
 
 
 def _problem(matchers: Mapping[str, tuple[str, ...]], hours: float, author: str, reason: str) -> str:

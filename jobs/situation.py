@@ -45,7 +45,7 @@ def situation(
         muted=muted,
         facts_behind=behind,
         swapped=arms.swapped(deps, rollout, now),
-        silent=silent(deps, rollout, lanes, history, muted),
+        silent=silent(deps, rollout, lanes, history, muted, resumed_at=let_go(history).resumed_at),
         tripped=tripped(deps, started, now) if deps.policy.decisions.tripwire else (),
     )
 
@@ -61,8 +61,9 @@ def silent(
     lanes: Mapping[str, LaneState],
     history: Sequence[StageEvent],
     muted: frozenset[str] = frozenset(),
+    resumed_at: datetime | None = None,
 ) -> tuple[str, ...]:
-    """Metrics that were heard in this stage and have stopped; none behind a rollback, which nobody is served."""
+    """Metrics that were heard in this stage and have stopped; none behind a rollback, which nobody is served. `resumed_at` as in `core.silence`."""
     if not history or rollout.state is RolloutState.ROLLED_BACK:
         return ()
     key = f"{rollout.rollout_id}/{spans(history)[-1].version}"
@@ -80,6 +81,7 @@ def silent(
         traffic,
         execution_enabled=rollout.execution_enabled,
         enabled_at=let_go(history).enabled_at,
+        resumed_at=resumed_at,
         muted=muted,
     )
 

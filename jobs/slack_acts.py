@@ -184,6 +184,8 @@ def _need_override(deps: Deps, press: Press, person: Person) -> None:
         raise Refused(
             f"this message is of {press.payload['rollout'] or 'no rollout'}, which is not the running one any more: nothing was done"
         )
+    if rollout.state is RolloutState.ROLLED_BACK:
+        raise Refused(f"{rollout.release} is rolled back: there is nothing left to set aside")
     if (problem := overrides.problem(deps.policy, trigger, person.name, OVERRIDE_HOURS)) is not None:
         raise Refused(problem)
 

@@ -129,7 +129,7 @@ def _carried(text: str) -> dict[str, str]:
     try:
         plain = json.loads(text)
         return {name: str(plain[name])[:ID_MAX] for name in _CARRIED}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise RequestError("the form carries nothing of ours") from None
 
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from alerts.buttons import OVERRIDE_HOURS
-from alerts.render_blocks import cut
+from alerts.render_blocks import cut, section
 from controlplane.store.state import StateReader
 from jobs.refused import Refused
 from jobs.silences import labels_of
@@ -99,7 +99,7 @@ def override_form(carried: Mapping[str, Any]) -> dict[str, Any]:
         "submit": _plain("Override"),
         "close": _plain("Cancel"),
         "blocks": [
-            {"type": "section", "text": {"type": "mrkdwn", "text": told}},
+            section(told),
             {"type": "input", "block_id": REASON_BLOCK, "label": _plain("Why?"), "element": entry},
         ],
     }

@@ -247,7 +247,7 @@ class Story:
 
     def _move(self, incident_id: str, event: str, reason: str) -> None:
         actions.incident_event(self.deps.state, incident_id, event, ON_CALL, reason, self.clock.now)
-        self._say(f"incident {event}d")
+        self._say(f"incident {event.removesuffix('e')}ed")
 
     def _where(self) -> str:
         rollout = self._rollout()

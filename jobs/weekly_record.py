@@ -15,7 +15,7 @@ from typing import Any
 
 from controlplane.core.audit import GENESIS
 from controlplane.core.blocks import StageEvent
-from controlplane.core.incident import IncidentEvent, is_over, state_after
+from controlplane.core.incident import TRANSITIONS, IncidentEvent, IncidentState, is_over, state_after
 from controlplane.core.model import Rollout, RolloutState
 from controlplane.core.overrides import Override
 from controlplane.core.rollout import Event
@@ -171,8 +171,7 @@ def _incident(state: StateReader, row: IncidentRow, audit: Sequence[Row], moment
     names = [("contain" if one in cuts else str(one["event"]).removeprefix("incident_"), one) for one in steps]
     moves = [(name, one) for name, one in names if name in _EVENTS]
     status = state_after(name for name, _ in moves)
-    since = max((i + 1 for i, (name, _) in enumerate(moves) if name in ("recur", "reopen")), default=0)
-    last = {name: from_text(one["at"]) for name, one in moves[since:]}
+    last = _moments(moves)
     alerted = row.alerted_at if row.alerted_at is not None and row.alerted_at <= moment else None
     return IncidentRow(
         incident_id=row.incident_id,
@@ -192,6 +191,21 @@ def _incident(state: StateReader, row: IncidentRow, audit: Sequence[Row], moment
         reviewed_at=last.get("review"),
         customers_exposed=_exposed(state, row, cuts[-1] if cuts else None),
     )
+
+
+def _moments(moves: Sequence[tuple[str, Row]]) -> dict[str, datetime]:
+    """When each event was the last time, without what a recurrence or a reopening took back (`jobs.incidents.clock_values`)."""
+    found: dict[str, datetime] = {}
+    state = IncidentState.OPEN
+    for name, one in moves:
+        event = IncidentEvent(name)
+        if event is IncidentEvent.REOPEN:
+            found = {kept: at for kept, at in found.items() if kept == "contain"}
+        elif event is IncidentEvent.RECUR and state is not IncidentState.ACKNOWLEDGED:
+            found = {}
+        found[name] = from_text(one["at"])
+        state = TRANSITIONS.get((state, event), state)
+    return found
 
 
 _VERIFIED = frozenset({"cut_verified", "containment_verified"})

@@ -258,7 +258,10 @@ def _payload(found: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _mark(found: Mapping[str, Any]) -> str:
-    """The mark of a found message, from its metadata or else from the end of its text; empty when it has none."""
+    """The mark of a found message, from its metadata or else from the end of its text; empty when it has none, or when a person wrote it: somebody
+    may have quoted ours, and Slack gives a `client_msg_id` to what is typed alone."""
+    if found.get("client_msg_id"):
+        return ""
     mark = _payload(found).get("mark")
     if isinstance(mark, str):
         return mark

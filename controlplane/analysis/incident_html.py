@@ -41,6 +41,7 @@ MOMENTS = {
     "resolved": "resolved",
     "reviewed": "reviewed",
 }
+AGAIN = "It came back, or was reopened, at {at} UTC: what was done since then counts from there."
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -72,6 +73,7 @@ def _answer(found: Mapping[str, Any]) -> str:
     colour, words = STATES.get(str(found["state"]), ("no_data", str(found["state"])))
     exposed = found["customers_exposed"]
     met = "unknown how many customers met it" if exposed is None else f"{exposed:,} customers were exposed"
+    until = f"from the likely onset to the {'cut' if found['times']['cut'] else 'detection'}"
     owner = f"; in charge: {found['owner']}" if found["owner"] else "; nobody is in charge"
     serious = mapping(found["serious"])
     clock = ""
@@ -83,7 +85,7 @@ def _answer(found: Mapping[str, Any]) -> str:
         f'<section class="card answer {colour}"><div><h1>{escape(found["title"])}</h1>'
         f'<p><span class="badge {colour}">{escape(str(found["state"]))}</span> {escape(words)}{escape(owner)}.</p>'
         f"<p>{sentence(found['summary'] or 'No alert with a reason is in the record.')}</p>"
-        f"<p>{escape(met[:1].upper() + met[1:])} from the likely onset to the cut.</p>{clock}</div></section>"
+        f"<p>{escape(met[:1].upper() + met[1:])} {until}.</p>{clock}</div></section>"
     )
 
 
@@ -96,9 +98,12 @@ def _fast(found: Mapping[str, Any]) -> str:
         (escape(words), escape(duration(seconds[name]))) for name, words in SPANS.items() if seconds[name] is not None
     ]
     note = f'<p class="soft">Not known or not yet: {escape(", ".join(missing))}.</p>' if missing else ""
+    again = found.get("asked_again")
+    if again:
+        note += f'<p class="soft">{AGAIN.format(at=_minute(again, seconds=True))}</p>'
     picture = time_line([(MOMENTS[name], times[name]) for name in MOMENTS if times.get(name)])
     return (
-        f'<div class="card">{picture}</div><div class="pair">{table(("Span", "Took"), spans, "How long it took")}'
+        f'<div class="card scroll">{picture}</div><div class="pair">{table(("Span", "Took"), spans, "How long it took")}'
         f"{table(('Moment', 'UTC'), rows, 'When')}</div>{note}"
     )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from controlplane.analysis.incident_html import MOMENTS, SPANS, STATES
+from controlplane.analysis.incident_html import AGAIN, MOMENTS, SPANS, STATES
 from controlplane.core.weekly_format import duration
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>#|])")
@@ -22,6 +22,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"- **Severity**: {_said(found['severity'])}; in charge: {_said(found['owner']) or 'nobody'}",
         f"- **Release**: {_said(found['release'])}, trigger {_said(found['trigger'])}",
         f"- **Customers exposed**: {'unknown' if exposed is None else f'{exposed:,}'}",
+        *_serious(found["serious"]),
         f"- **Written**: {_time(found['written_at'])} UTC",
         "",
         _said(found["summary"]) or "No alert with a reason is in the record.",
@@ -30,10 +31,12 @@ def markdown(found: Mapping[str, Any]) -> str:
     lines += _part(
         "How fast",
         [
-            f"- {words}: {duration(seconds[name]) if seconds[name] is not None else 'not known'}"
+            f"- {words}: {duration(seconds[name]) if seconds[name] is not None else 'not known, or not yet'}"
             for name, words in SPANS.items()
         ],
     )
+    if found.get("asked_again"):
+        lines += ["", f"{AGAIN.format(at=_time(found['asked_again']))}"]
     lines += _part("How sure", [f"- {_said(line)}" for line in found["evidence"]] or ["No statistical evidence."])
     lines += ["", f"> {_said(found['promise'])}"] if found["promise"] else []
     lines += _part("Containment", [f"- {_contained(item)}" for item in found["containments"]] or ["See the timeline."])
@@ -47,6 +50,7 @@ def markdown(found: Mapping[str, Any]) -> str:
             for item in found["timeline"]
         ],
     )
+    lines += _part("Who was told", [f"- {_told(item)}" for item in found["told"]] or ["Nobody."])
     lines += _part("What was learned", [f"- {line}" for line in _learned(found)] or ["Nothing yet."])
     lines += _part(
         "To do",
@@ -68,7 +72,7 @@ def _contained(item: Mapping[str, Any]) -> str:
 def _causes(causes: Mapping[str, Any]) -> list[str]:
     if causes.get("unknown"):
         return [f"Unknown: {_said(causes['unknown'])}"]
-    found = []
+    found = [_said(causes["line"]), ""] if causes.get("line") else []
     for place, item in enumerate(causes.get("causes", ())[:5], start=1):
         found.append(
             f"{place}. **{_said(item.get('title') or item.get('kind'))}** ({_said(item.get('standing') or item.get('verdict') or '')})"
@@ -79,6 +83,20 @@ def _causes(causes: Mapping[str, Any]) -> list[str]:
         for item in causes.get("disagreements", ())
     ]
     return found or ["No cause could be ranked."]
+
+
+def _serious(serious: Mapping[str, Any]) -> list[str]:
+    if not serious:
+        return []
+    reported = f"reported {_time(serious['reported_at'])} UTC" if serious.get("reported_at") else "**not reported**"
+    return [
+        f"- **Serious incident** ({_said(serious.get('kind'))}): due {_time(serious.get('due_at'))} UTC, {reported}"
+    ]
+
+
+def _told(item: Mapping[str, Any]) -> str:
+    sent = f", {_time(item['sent_at'])}" if item.get("sent_at") else ""
+    return f"{_said(item.get('message'))}: {_said(item.get('status'))}, {_said(item.get('receiver')) or 'no receiver'}{sent}"
 
 
 def _learned(found: Mapping[str, Any]) -> Iterable[str]:

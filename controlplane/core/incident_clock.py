@@ -11,7 +11,7 @@ Article 73): at once, and not later than 15 days (paragraph 2), 2 days where cri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -53,18 +53,24 @@ def times(
     *,
     onset: datetime | None,
     detected: datetime,
-    asked: datetime,
+    asked: Sequence[datetime],
     acknowledged: datetime | None,
     verified: datetime | None,
     resolved: datetime | None,
 ) -> Times:
-    """The four times. `asked`: since when people are asked, the detection or the newest recurrence. A moment before it is of an earlier round."""
+    """The four times. `asked`: every moment at which people were asked, the detection first; each time counts from the newest that it answers."""
     return Times(
         to_detect=_seconds(onset, detected),
-        to_acknowledge=_seconds(asked, acknowledged),
-        to_contain=_seconds(asked, verified),
-        to_resolve=_seconds(asked, resolved),
+        to_acknowledge=since(asked, acknowledged),
+        to_contain=since(asked, verified),
+        to_resolve=since(asked, resolved),
     )
+
+
+def since(asked: Sequence[datetime], moment: datetime | None) -> float | None:
+    """Seconds from the newest of the moments `asked` that is not behind `moment`; None where there is none, or the moment has not come."""
+    before = [one for one in asked if moment is not None and one <= moment]
+    return _seconds(max(before), moment) if before else None
 
 
 def _seconds(since: datetime | None, until: datetime | None) -> float | None:

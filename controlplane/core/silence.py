@@ -7,6 +7,10 @@
 
 What people label comes when they have time: it is asked for by the gate alone. A judge whose sampling may fall to its base is expected to judge
 that share only. Where execution is switched off, its calls are expected to stop.
+
+A person who resumes lets go of what had fired, and the blocks of that trigger from before are void: their counts are taken as none, although the data
+came. With a label that matures in hours they would look like a silence of hours, so for the hold a silence begins at the resumption at the earliest.
+The gate, and who says that a metric is back, reckon without that grace.
 """
 
 from __future__ import annotations
@@ -92,10 +96,11 @@ def silent(
     *,
     execution_enabled: bool,
     enabled_at: datetime | None,
+    resumed_at: datetime | None = None,
     muted: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Metrics that have stopped, by name. `closed`: until when each lane has closed; `enabled_at`: when execution was last switched on;
-    `muted`: triggers that a person has set aside."""
+    `resumed_at`: when a person last resumed (None: no grace for that); `muted`: triggers that a person has set aside."""
     found: set[str] = set()
     for trigger in acting(policy):
         family = metric(trigger.metric).family
@@ -105,7 +110,8 @@ def silent(
         for arm, mine in told.get(trigger.name, {}).items():
             if mine.last is None or trigger.lane not in closed:
                 continue
-            since = max(mine.last, enabled_at) if family is Family.CALL and enabled_at is not None else mine.last
+            acts = (resumed_at, enabled_at if family is Family.CALL else None)
+            since = max([mine.last, *(act for act in acts if act is not None)])
             until = closed[trigger.lane]
             if until - since < timedelta(seconds=policy.watch.freshness_seconds):
                 continue

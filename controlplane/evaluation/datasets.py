@@ -54,9 +54,7 @@ class DataSet:
             asks["out of scope"] += case.out_of_scope
         origins = Counter(case.slice("origin") for case in self.cases)
         topics = Counter(case.slices.get("topic", "") for case in self.cases)
-        incidents = Counter(
-            case.origin.partition(":")[2] for case in self.cases if case.origin.startswith(OF_INCIDENT)
-        )
+        incidents = Counter(case.origin.partition(":")[2] for case in self.cases if case.origin.startswith(OF_INCIDENT))
         return {
             "rows": len(self.cases),
             "asks": {key: count for key, count in asks.items() if count},

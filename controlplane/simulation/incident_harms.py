@@ -46,6 +46,8 @@ HARMS = (
         expected="misclassification holds the ramp, escalations roll back",
         acts=_worse(misclassified=0.5, escalates=0.36),
         onset=ONSET,
+        beat=300.0,
+        looks=(6.0, 7.0),
         expect=_rolled_back("escalation_increase", 7.0, (("hold", "misclassification"),)),
     ),
     Incident(
@@ -72,6 +74,8 @@ HARMS = (
         expected="the objective holds the ramp at once, the trigger with the higher limit rolls back",
         acts=_worse(slow=0.44),
         onset=ONSET,
+        beat=180.0,
+        looks=(4.0,),
         expect=_rolled_back("latency_collapse", 4.0, (("hold", "latency_slo_breach"),)),
     ),
     Incident(

@@ -135,7 +135,7 @@ _VALIDITY = (
             Promote(at=8.0, refused="certificate escalation"),
         ),
         minutes=12.0,
-        beat=240.0,
+        beat=300.0,
         expect=Expect(verdicts=GOOD, ledger=("two policies in the ledger",)),
     ),
 )
@@ -193,7 +193,7 @@ _PROCESS = (
         covers=("old_facts",),
         acts=(RestoreFacts(at=8.0, since=3.0),),
         minutes=10.0,
-        beat=180.0,
+        beat=360.0,
         expect=Expect(state=RolloutState.HELD, decisions=(("hold", "facts_behind"),), verdicts=GOOD),
     ),
 )

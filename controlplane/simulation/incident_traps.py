@@ -45,7 +45,7 @@ _RAMP = (
         policy="drill_ramp",
         crowd=Crowd(per_minute=160.0),
         acts=(Change(at=3.0, arms=BOTH, to=_LATER), *_ramp(3.0, 6.0, 9.0)),
-        minutes=21.0,
+        minutes=18.0,
         beat=180.0,
         naive=Naive.RATINGS_COMING_IN,
         expect=Expect(verdicts=_GOOD, naive_fires=True),
@@ -77,7 +77,7 @@ _RAMP = (
         crowd=Crowd(per_minute=160.0),
         acts=(*_rising((0.03, 0.08, 0.16, 0.28, 0.28), 3.0), *_ramp(3.0, 6.0, 9.0)),
         minutes=15.0,
-        beat=180.0,
+        beat=360.0,
         naive=Naive.ESCALATIONS_SO_FAR,
         expect=Expect(verdicts=_GOOD, naive_fires=True),
     ),
@@ -89,7 +89,7 @@ _RAMP = (
         policy="drill_ramp",
         acts=_ramp(3.4, 6.65),
         minutes=10.0,
-        beat=180.0,
+        beat=600.0,
         expect=Expect(verdicts={"escalation_increase": "PASS"}, ledger=("a block is cut short",)),
     ),
 )
@@ -102,7 +102,7 @@ _COMPARISON = (
         covers=("repeat_customers",),
         crowd=Crowd(regulars=12, regular_per_minute=40.0),
         minutes=9.0,
-        beat=180.0,
+        beat=270.0,
         naive=Naive.ESCALATIONS_SO_FAR,
         expect=Expect(verdicts=_GOOD, naive_fires=True, ledger=("repeats are excluded",)),
     ),
@@ -114,7 +114,7 @@ _COMPARISON = (
         crowd=Crowd(mandatory=0.33, per_minute=260.0),
         acts=(Change(at=3.0, to={"escalates": 0.36}),),
         onset=3.0,
-        beat=120.0,
+        beat=180.0,
         naive=Naive.ESCALATIONS_SO_FAR,
         expect=Expect(
             state=RolloutState.ROLLED_BACK,
@@ -131,7 +131,7 @@ _COMPARISON = (
         covers=("common_incident",),
         acts=(Change(at=3.0, arms=BOTH, to={"escalates": 0.45, "ratings": (0.3, 0.2, 0.2, 0.15, 0.15)}),),
         minutes=12.0,
-        beat=180.0,
+        beat=270.0,
         expect=Expect(verdicts=_GOOD),
     ),
     Incident(
@@ -189,6 +189,7 @@ _DATA = (
         acts=(Change(at=3.0, to={"api_error": 0.14}), Change(at=4.0, to={"api_error": 0.003})),
         onset=3.0,
         minutes=6.0,
+        beat=90.0,
         expect=Expect(
             decisions=(("disable_execution", "api_errors"),),
             execution=False,
@@ -203,6 +204,7 @@ _DATA = (
         covers=("metric_stops", "no_data"),
         acts=(Change(at=3.0, arms=BOTH, to={"nulls": ("latency_ms",)}),),
         minutes=9.0,
+        beat=120.0,
         expect=Expect(
             state=RolloutState.HELD,
             decisions=(("hold", "silent_metric"),),
@@ -237,7 +239,7 @@ _DATA = (
         covers=("clock_skew",),
         acts=(Change(at=1.0, arms=BOTH, to={"skewed": 0.2}),),
         minutes=9.0,
-        beat=180.0,
+        beat=240.0,
         expect=Expect(verdicts=_GOOD, quarantined=frozenset({"future_time"})),
     ),
     Incident(
@@ -247,7 +249,7 @@ _DATA = (
         covers=("late_duplicates",),
         acts=(Change(at=1.0, arms=BOTH, to={"late": 0.2, "late_seconds": 300.0, "repeated": 0.5}),),
         minutes=11.0,
-        beat=150.0,
+        beat=300.0,
         expect=Expect(verdicts=_GOOD, ledger=("late conversations are excluded",)),
     ),
     Incident(
@@ -257,7 +259,7 @@ _DATA = (
         covers=("stale",),
         acts=(Silence(at=3.0, until=9.0),),
         minutes=12.0,
-        beat=150.0,
+        beat=300.0,
         expect=Expect(decisions=(("hold", "freshness"), ("resume", "freshness")), verdicts=_GOOD),
     ),
     Incident(

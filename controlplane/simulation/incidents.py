@@ -184,9 +184,9 @@ class Incident:
 
     `injected` and `expected` are for people; `covers` names traps (keys of `TRAPS`), `fault` a release fault of the catalogue whose harm is
     injected here as rates. `policy` ships; `amended`: what is replaced in its text. `onset`: minute at which harm begins (None: there is none).
-    The story has `minutes`, with a heartbeat at the first act and every `beat` seconds from there on, and at the minutes of `looks`; a verified
-    cut ends it sooner, unless `whole` says that what comes behind it belongs to it. `slack`: people are told in Slack (a stand-in on loopback)
-    before the console.
+    The story has `minutes`, with a heartbeat at every act that is more than a change of the customers' fate, every `beat` seconds from the first
+    act on, and at the minutes of `looks`; a verified cut ends it sooner, unless `whole` says that what comes behind it belongs to it.
+    `slack`: people are told in Slack (a stand-in on loopback) before the console.
     """
 
     name: str

@@ -182,6 +182,12 @@ class EvaluationReader(ABC):
         rows = self._rows(select(c.payload).where(c.event == event, c.subject == subject).order_by(c.seq))
         return [json.loads(row.payload) for row in rows]
 
+    def subjects_of(self, event: str) -> frozenset[str]:
+        """What the audit log says this about."""
+        return frozenset(
+            str(row.subject) for row in self._rows(select(t.audit.c.subject).where(t.audit.c.event == event))
+        )
+
 
 class EvaluationWriter(EvaluationReader):
     """Changes; part of `StateWriter`, which knows how to write."""

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from controlplane.core.audit import canonical
 from controlplane.store import state_tables as t
@@ -48,9 +48,14 @@ class OutboxReader(ABC):
         return self._items(c.status.in_(_OPEN), c.next_attempt_at <= to_text(now))
 
     def outbox_of(self, incidents: Collection[str], loose_since: datetime | None = None) -> list[OutboxItem]:
-        """Messages of these incidents, and with `loose_since` those since then that have none; not what was suppressed. Oldest first."""
-        c, told = t.outbox.c, t.outbox.c.status != "suppressed"
-        found = [item for part in _parts(sorted(incidents)) for item in self._items(c.incident_id.in_(part), told)]
+        """Messages of these incidents, and with `loose_since` those since then that have none. Oldest first.
+
+        Not what was suppressed, unless it was tried (then it may have arrived all the same), or, of an incident, told inside another message.
+        """
+        c = t.outbox.c
+        told = or_(c.status != "suppressed", c.attempts > 0)
+        kept = or_(told, c.receipt.is_not(None))
+        found = [item for part in _parts(sorted(incidents)) for item in self._items(c.incident_id.in_(part), kept)]
         if loose_since is not None:
             found += self._items(c.incident_id.is_(None), c.created_at >= to_text(loose_since), told)
         return sorted(found, key=lambda item: (item.created_at, item.outbox_id))
@@ -116,11 +121,11 @@ class OutboxWriter(OutboxReader):
     def record_sent(
         self, outbox_id: str, receipt: Mapping[str, Any], now: datetime, within: Mapping[str, str] | None = None
     ) -> None:
-        """After a message was delivered. `within`: ids of the messages that were told inside it, with the words that say so."""
+        """After a message was delivered. `within`: ids of messages that were told inside it, with the words that say so; their receipt names it."""
         values = {"status": "sent", "receipt": canonical(dict(receipt)), "sent_at": to_text(now), "error": None}
         with self._transaction() as connection:
             connection.execute(update(t.outbox).where(t.outbox.c.outbox_id == outbox_id).values(**values))
-            _suppress(connection, within or {}, now)
+            _suppress(connection, within or {}, now, receipt=canonical({"within": outbox_id}))
 
     def record_failed(
         self,
@@ -190,12 +195,12 @@ def _add_copies(connection: Connection, routes: Mapping[str, Sequence[str]]) -> 
         connection.execute(insert(t.outbox), rows)
 
 
-def _suppress(connection: Connection, reasons: Mapping[str, str], now: datetime) -> None:
+def _suppress(connection: Connection, reasons: Mapping[str, str], now: datetime, **more: str) -> None:
     by_reason: dict[str, list[str]] = {}
     for outbox_id, reason in reasons.items():
         by_reason.setdefault(reason, []).append(outbox_id)
     for reason, ids in by_reason.items():
-        _update(connection, ids, {"status": "suppressed", "error": reason, "sent_at": to_text(now)})
+        _update(connection, ids, {"status": "suppressed", "error": reason, "sent_at": to_text(now)} | more)
 
 
 def _update(connection: Connection, outbox_ids: Sequence[str], values: Mapping[str, Any]) -> None:

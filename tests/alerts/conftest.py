@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import backlot
 import pytest
 
+from alerts.config import shipped
+from alerts.deliver import Rules
 from alerts.model import Alert, Link, Reading, Severity, Times
+from alerts.wiring import Wired, wire
 from controlplane.store.state import Commit, StateWriter
 from controlplane.store.state_rows import NewMessage
+from tests.jobs.slack_server import started
 
 from .fake_slack import FaultySlack, serving
 
@@ -66,6 +71,17 @@ def an_alert(alert_id: str = "a1", incident: str | None = "inc-1", **more: Any) 
     return Alert(alert_id=alert_id, incident_id=incident, **{**fields, **more})
 
 
+def wired(url: str = "", stream: TextIO | None = None, **variables: str) -> Wired:
+    """The shipped alerting with a Slack at `url` that has a channel C1 for incidents; `variables` are added to the environment."""
+    slack = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_CHANNEL": "C1", "SLACK_BASE_URL": url} if url else {}
+    return wire(shipped(), {**slack, **variables}, stream)
+
+
+def review_rules() -> Rules:
+    """The shipped routes where the incidents channel and the one for reviews are configured."""
+    return wired("http://127.0.0.1:9", SLACK_REVIEW_CHANNEL="C2").alerting.rules
+
+
 class Killed(BaseException):
     """The process dies here. Not an Exception: nothing may catch it."""
 
@@ -113,18 +129,5 @@ def slack() -> Iterator[FaultySlack]:
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[backlot.Server]:
     """The independent Slack emulator on a free loopback port; its process ends with the session."""
-    first = {
-        "source_type": "slack",
-        "doc_id": "d1",
-        "channel": "incidents",
-        "group": "platform",
-        "content": "This channel is for incidents.",
-        "created": "2026-01-01T09:00:00Z",
-        "visibility": "public",
-        "author_email": "ava@example.com",
-        "author_name": "Ava",
-        "author_groups": ["platform"],
-        "participants": ["ava@example.com"],
-    }
-    with backlot.serve(records=[first], telemetry=False) as server:
-        yield server
+    with ExitStack() as stack:
+        yield started(stack)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.deliver import DeliveryResult, Pauses, Result, Retry, Rules, deliver_due
+from alerts.deliver import DeliveryResult, Pauses, Result, Retry, Rules, deliver_due, waiting_for
 from alerts.message import DeliveryError, Message
 from alerts.model import Alert, Severity, Status, resolved
 from alerts.pipeline import Route, Timing, match, routes_for
@@ -74,6 +74,12 @@ class Office:
         now = NOW + timedelta(seconds=seconds)
         results = deliver_due(self.state, writer or self.state, self.boxes, now, rules, self.pauses)
         return {result.outbox_id: result for result in results}
+
+    def run_apart(self, seconds: float, writer: Any) -> None:
+        """The same round as the courier does it: routed first, then each receiver by itself."""
+        rules, now = Rules(self.routes, timing=self.timing, retry=self.retry), NOW + timedelta(seconds=seconds)
+        for name in sorted(waiting_for(self.state, writer, now, rules, self.pauses)):
+            deliver_due(self.state, writer, self.boxes, now, rules, self.pauses, only=name)
 
     def __getitem__(self, name: str) -> Box:
         return self.boxes[name]
@@ -145,7 +151,7 @@ def test_a_route_that_is_gone_loses_nothing(office: Office) -> None:
 
 
 def test_killed_between_any_two_steps_every_reader_sees_each_message_once(state: State) -> None:
-    """Two receivers, three messages (one a step beside another); a new process carries on wherever the old one died."""
+    """Two receivers, each told by itself, three messages (one a step beside another); a new process carries on wherever the old one died."""
     die_at, died = 0, True
     while died:
         office, steps, died = Office(state, timing=Timing()), Steps(die_at), False
@@ -155,7 +161,7 @@ def test_killed_between_any_two_steps_every_reader_sees_each_message_once(state:
             state.add(alert, f"{incident}/{n}", at(n // 2), kind="step" if step else "alert")
             for _ in range(2):
                 try:
-                    office.run(n, Mortal(state, steps, WRITES))
+                    office.run_apart(n, Mortal(state, steps, WRITES))
                 except Killed:
                     died, office = True, replace(office, pauses=Pauses())
         for name in ("chat", "pager"):
@@ -179,6 +185,33 @@ def test_steps_that_come_due_together_are_one_message_with_a_line_each(office: O
     office.state.add(replace(an_alert(), step="Kim: looking"), "s9", at(9), kind="step")
     office.run(9)
     assert office["chat"].got[-1].steps == ("Kim: looking",)  # the same words again are news: a person said them again
+
+
+def test_what_was_told_inside_another_message_stays_told(office: Office) -> None:
+    """A hold becomes a rollback: its end is told inside the rollback's message. Later messages know that it is over, and who has it."""
+    open_incident(office.state)
+    hold = error(labels={"alertname": "hold", "action": "hold"}, standing={"state": "open"})
+    office.state.add(hold)
+    office.run(0)
+    cut = replace(an_alert("cut"), standing={"state": "open"})
+    office.state.add(cut, at=at(1))
+    office.state.add(replace(resolved(hold, at(1)), alert_id="over"), at=at(1), kind="resolve")
+    office.run(1)
+    page = an_alert("page", labels={"alertname": "rollback_not_verified"})
+    known = {"state": "acknowledged", "owner": "Kim"}
+    office.state.add(page, at=at(20))
+    office.state.add(replace(cut, step="Kim acknowledged", standing=known, alert_id="ack"), at=at(21), kind="step")
+    office.run(22)
+    office.state.add(replace(resolved(page, at(90)), alert_id="seen"), at=at(90), kind="resolve")
+    office.run(90)
+    shown = office["chat"].got[-1]
+    assert (shown.view.status, shown.view.standing) == (Status.FIRING, known)
+    assert [line.split(" ")[0] for line in shown.also] == ["RESOLVED"] * 2
+    office.run(90 + 4 * 3600)
+    assert office["chat"].got[-1].steps == ("Still acknowledged after 4 h 1 min, Kim has it",)
+    office.state.add(replace(resolved(cut, at(20_000)), alert_id="end"), at=at(20_000), kind="resolve")
+    office.run(20_000)
+    assert office["chat"].got[-1].view.status is Status.RESOLVED
 
 
 def test_a_step_waits_for_the_message_before_it_and_is_not_lost_when_that_fails(office: Office) -> None:
@@ -217,6 +250,22 @@ def test_what_is_critical_waits_for_nothing_but_not_without_end(office: Office) 
     assert len(office["chat"].got) == 5
     office.run(4 + 61)
     assert [m.event.done for m in office["chat"].got[-1:]] == [("try 29",)]
+
+
+def test_neither_people_nor_a_busy_incident_delay_another_critical_alert(office: Office) -> None:
+    """That a cut is not verified must not wait because many have spoken."""
+    for n in range(8):
+        office.state.add(replace(an_alert(), step=f"Kim: {n}"), f"s{n}", at(n), kind="step")
+        assert office.run(n)[f"s{n}"].result is Result.SENT
+    for n in range(5):
+        office.state.add(replace(an_alert(), done=(f"try {n}",)), f"c{n}", at(10 + n))
+        assert office.run(10 + n)[f"c{n}"].result is Result.SENT
+    office.state.add(an_alert("same", done=("try 6",)), at=at(16))
+    assert office.run(16)["same"].result is Result.DELAYED
+    for n in range(30):
+        office.state.add(an_alert(f"page{n}", labels={"alertname": "rollback_not_verified", "n": f"{n}"}), at=at(17))
+        told = office.run(17)[f"page{n}"].result
+        assert told is (Result.SENT if n < 5 else Result.DELAYED)  # a storm of them is bounded all the same
 
 
 def test_people_never_wait(office: Office) -> None:
@@ -310,6 +359,19 @@ def test_a_dead_letter_alerts_by_another_receiver_and_ends_when_it_takes_message
     assert (
         set(office.state.outbox_counts()) == {"sent", "dead", "suppressed"} or office.state.outbox_counts()["dead"] >= 3
     )
+
+
+def test_a_pager_without_a_stand_in_that_is_broken_is_told_too(office: Office) -> None:
+    """Its messages went by the next route; that it takes none must be known."""
+    office.routes = (replace(PAGER, receivers=("pager",)), CHAT, REST)
+    office["pager"].down = DeliveryError("pager: the other side answered 404", permanent=True)
+    office.state.add(an_alert())
+    office.run(0)
+    assert office["chat"].ids() == ["a1"]
+    assert office.run(10)["dead:pager:a1@pager"].result is Result.SENT
+    assert office.state.statuses()["a1@pager"] == "dead"
+    assert [m.event.title for m in office["review"].got] == ["Messages do not arrive: pager"]
+    assert office.run(100) == {}
 
 
 def test_a_dead_letter_never_goes_by_the_receiver_that_is_dead(office: Office) -> None:

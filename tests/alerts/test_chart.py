@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from alerts.chart import CEILING, FLOOR, HEIGHT, WIDTH, Frame, Stream, draw, drawable, levels
+from alerts.chart import CEILING, FLOOR, HEIGHT, LEFT, RIGHT, WIDTH, Frame, Stream, draw, drawable, levels
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 BLUE, RED = (0x1A, 0x73, 0xE8), (0xB3, 0x26, 0x1E)
@@ -44,14 +44,20 @@ def pixels(png: bytes, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
 
 def test_the_line_rises_through_the_threshold_where_the_evidence_does() -> None:
     png = draw(Frame("Errors", (rising(),), (("detected", NOW + 29 * MINUTE),)))
-    limit = [y for x, y in pixels(png, RED) if x > 130]  # left of that are the words
+    limit = [y for x, y in pixels(png, RED) if x > LEFT + 10]  # left of that are the words
     curve = [(x, y) for x, y in pixels(png, BLUE) if y > 140]  # above that is the legend
     assert max(limit) - min(limit) <= 3
     crossing = [x for x, y in curve if abs(y - limit[0]) <= 6]
     # evidence -2 + 0.4 i is 7.6 at i = 24 of 29 minutes; the plot is 3 % wider than its time
-    share = (sum(crossing) / len(crossing) - 120) / (WIDTH - 160)
+    share = (sum(crossing) / len(crossing) - LEFT) / (WIDTH - LEFT - RIGHT)
     assert share == pytest.approx(24 / 29 / 1.03, abs=0.02)
     assert min(curve)[1] > limit[0] > max(curve)[1]
+
+
+def test_the_longest_words_beside_the_axis_are_whole() -> None:
+    steep = Stream("errors", tuple((NOW + i * MINUTE, -40.0 + i * 4) for i in range(20)), 0.0)
+    image = Image.open(BytesIO(draw(Frame("", (steep,))))).convert("L")
+    assert image.crop((0, 0, 8, HEIGHT)).getextrema() == (255, 255)
 
 
 def test_the_same_values_give_the_same_picture_and_it_is_small() -> None:

@@ -105,6 +105,7 @@ def test_every_metric_that_decides_has_one_team_on_call(metric: str) -> None:
         ({"category": "delivery", "alertname": "delivery_failed"}, "platform-oncall"),
         ({"trigger": "freshness", "alertname": "hold"}, "platform-oncall"),
         ({"alertname": "rollback_not_verified"}, "platform-oncall"),
+        ({"alertname": "containment_not_verified", "action": "contain"}, "platform-oncall"),
         ({"alertname": "rollback", "trigger": "person"}, "ml-oncall"),
     ],
 )
@@ -141,6 +142,8 @@ def test_without_pagers_all_ends_at_slack_and_without_slack_at_the_console() -> 
         (LEAST + 'match = { metric = "csat" }\n', 2, "the last route does not take everything"),
         (LEAST + "continue = true\n", 2, "the last route does not take everything"),
         (LEAST + "quiet = true\n", 2, "the last route does not take everything"),
+        (LEAST + "match = []\n", 5, "match: is empty: the route would take nothing"),
+        (LEAST + "[quiet_hours]\ndays = []\n", 6, "days: names no day"),
         (LEAST + "quiet = 1\n", 5, "1 is neither true nor false"),
         (LEAST + "match = { severity = 3 }\n", 5, "3 is neither a text nor a list of texts"),
         (LEAST + 'match = { severity = "grave" }\n', 5, "'grave' is no severity there is; known: critical"),

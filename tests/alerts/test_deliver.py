@@ -10,12 +10,11 @@ import pytest
 from alerts.deliver import DeliveryResult, Pauses, Result, Retry, Rules, deliver_due
 from alerts.message import DeliveryError, Message
 from alerts.model import Alert, Severity, resolved
-from alerts.pipeline import Route
+from alerts.pipeline import Route, Timing
 from alerts.receivers.console import ConsoleReceiver
 from alerts.receivers.slack import SlackReceiver
-from alerts.wiring import Channels, default_rules, problems_of, receivers_of
 
-from .conftest import NOW, FaultySlack, Killed, Mortal, State, Steps, an_alert
+from .conftest import NOW, FaultySlack, Killed, Mortal, State, Steps, an_alert, wired
 
 SECOND = timedelta(seconds=1)
 SLACK_CALLS = ("chat_postMessage", "chat_update", "conversations_history", "conversations_replies")
@@ -34,9 +33,9 @@ class Desk:
     receivers: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        channels = Channels(slack_bot_token="xoxb-1", slack_channel="C1", slack_base_url=self.slack.url)
-        self.receivers = receivers_of(channels, self.screen)
-        self.rules = replace(default_rules(self.receivers), retry=self.retry)
+        found = wired(self.slack.url, self.screen)
+        self.receivers = dict(found.receivers)
+        self.rules = replace(found.alerting.rules, timing=Timing(), retry=self.retry)
 
     def run(self, seconds: float = 0) -> dict[str, DeliveryResult]:
         now = NOW + timedelta(seconds=seconds)
@@ -186,13 +185,26 @@ def test_a_storm_whose_answer_was_lost_is_told_once(desk: Desk, reads_metadata: 
     assert "Beside" in str(desk.slack.parents()[0]["attachments"])
 
 
+def test_a_parent_that_may_be_out_is_found_although_it_was_silenced_meanwhile(desk: Desk) -> None:
+    desk.slack.faults = ["swallow"]
+    desk.state.add(an_alert())
+    desk.run(0)
+    desk.state.record_suppressed({"a1": "silence: silenced"}, NOW + SECOND)
+    desk.state.add(verified(an_alert(), 9), "a2", NOW + 2 * SECOND)
+    assert desk.run(3)["a2"].result is Result.SENT
+    assert (len(desk.slack.parents()), len(desk.slack.replies())) == (1, 1)
+
+
 def test_the_parent_is_found_among_many(desk: Desk) -> None:
     desk.slack.faults = ["swallow"]
     desk.state.add(an_alert())
     desk.run(0)
     for n in range(10):  # the fake shows three messages a page
         desk.slack.answer("chat.postMessage", {"channel": "C1", "text": f"someone talks {n}"})
+    quoted = {"channel": "C1", "client_msg_id": "1", "text": desk.slack.messages[0]["text"]}  # typed by a person
+    desk.slack.answer("chat.postMessage", quoted)
     assert desk.run(3)["a1"].result is Result.FOUND
+    assert desk.state.outbox()[0].receipt["ts"] == desk.slack.messages[0]["ts"]
 
 
 def test_retry_after_is_honoured_by_all_messages_of_the_receiver(desk: Desk) -> None:
@@ -241,7 +253,8 @@ def test_what_only_a_person_can_mend_is_a_dead_letter_that_the_next_receiver_tel
     dead = desk.run(0)["a1"]
     assert (dead.result, dead.receiver, dead.alerted_at) == (Result.DEAD, "console", NOW)
     assert "check SLACK_BOT_TOKEN" in dead.reason
-    assert desk.state.statuses() == {"a1": "dead", "dead:slack:a1": "sent"}
+    assert desk.state.statuses() == {"a1": "dead", "dead:slack:a1": "pending"}
+    assert desk.run(10)["dead:slack:a1"].result is Result.SENT  # when its group has waited
     shown = desk.screen.getvalue()
     assert f"Not delivered by slack: slack: refused with {word}" in shown
     assert "Rolled back, verified in 4.2 s" in shown
@@ -342,32 +355,32 @@ def test_rules_that_could_lose_an_alert_are_refused() -> None:
 
 def test_without_slack_everything_is_on_the_console(state: State) -> None:
     screen = io.StringIO()
-    half = Channels(slack_bot_token="xoxb-1")
-    receivers = receivers_of(half, screen)
-    assert list(receivers) == ["console"]
-    assert problems_of(half) == ("SLACK_BOT_TOKEN is set but SLACK_CHANNEL is not: no alert goes there until both are",)
+    half = wired(stream=screen, SLACK_BOT_TOKEN="xoxb-1")
+    assert list(half.receivers) == ["console"]
+    assert half.left_out["slack"] == "SLACK_CHANNEL"
+    rules = half.alerting.rules
     state.add(an_alert())
-    state.add(an_alert("review", incident=None, labels={"alertname": "review"}, severity=Severity.INFO), kind="review")
-    results = deliver_due(state, state, receivers, NOW, default_rules(receivers))
+    state.add(an_alert("review", incident=None, labels={"category": "review"}, severity=Severity.INFO), kind="review")
+    results = deliver_due(state, state, half.receivers, NOW, rules)
     assert {r.result for r in results} == {Result.SENT}
     assert screen.getvalue().count("CRITICAL · Escalations rose") == 1
-    assert deliver_due(state, state, receivers, NOW, default_rules(receivers)) == []
+    assert deliver_due(state, state, half.receivers, NOW, rules) == []
 
 
 def test_the_incidents_channel_gets_incidents_only(state: State, slack: FaultySlack) -> None:
-    channels = Channels(slack_bot_token="x", slack_channel="C1", slack_review_channel="C2", slack_base_url=slack.url)
-    receivers = receivers_of(channels)
+    both = wired(slack.url, SLACK_REVIEW_CHANNEL="C2")
     state.add(an_alert())
-    state.add(an_alert("review", incident=None, labels={"alertname": "review"}), kind="review")
+    state.add(an_alert("review", incident=None, labels={"category": "review"}), kind="review")
     state.add(an_alert("loose", incident=None, labels={"alertname": "stale_data"}))
-    deliver_due(state, state, receivers, NOW, default_rules(receivers))
+    deliver_due(state, state, both.receivers, NOW, both.alerting.rules)
     assert [m["channel"] for m in slack.parents()].count("C1") == 1
     assert [m["channel"] for m in slack.parents()].count("C2") == 2
 
 
 def test_no_token_in_a_representation() -> None:
-    channels = Channels(slack_bot_token="xoxb-secret", webhook_secret="hidden", webhook_url="http://127.0.0.1:9/")
-    shown = repr(channels) + repr(receivers_of(channels)) + str(problems_of(channels))
+    webhook = {"CONTROLPLANE_ALERT_WEBHOOK_URL": "http://127.0.0.1:9/", "CONTROLPLANE_ALERT_WEBHOOK_SECRET": "hidden"}
+    shown = repr(wired("http://127.0.0.1:9", SLACK_BOT_TOKEN="xoxb-secret", **webhook))
+    assert "webhook=WebhookReceiver" in shown.replace("'", "").replace(": ", "=")
     assert "xoxb-secret" not in shown
     assert "hidden" not in shown
 

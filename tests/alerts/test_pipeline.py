@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.config import shipped
 from alerts.model import Alert, Severity, Status, resolved
 from alerts.pipeline import (
     Candidate,
     Context,
+    Inhibition,
     LogEntry,
     Reason,
     Route,
@@ -26,6 +28,7 @@ from alerts.stages import STAGES
 from .conftest import NOW, an_alert
 
 EVERYTHING = (Route("all", ("console",)),)
+INHIBITIONS = shipped().rules.inhibitions
 HOUR = timedelta(hours=1)
 keys = st.frozensets(st.sampled_from("abcdef"))
 
@@ -40,7 +43,7 @@ def metric_alert(name: str, incident: str | None = "inc-2", **more: object) -> A
 
 
 def context(**more: object) -> Context:
-    return Context(**{"now": NOW, "routes": EVERYTHING, **more})
+    return Context(**{"now": NOW, "routes": EVERYTHING, "inhibitions": INHIBITIONS, **more})
 
 
 @given(st.none() | st.tuples(keys, keys), keys, keys, st.integers(0, 10))
@@ -115,9 +118,9 @@ def test_waits(severity: Severity, age: int, told_before: int | None, expected: 
 
 
 def test_a_rollback_inhibits_the_metric_alerts_of_its_release_only() -> None:
-    other = metric_alert("other release")
-    other = replace(other, incident_id="inc-3", labels={**other.labels, "release": "2026.3"})
-    noisy, critical = metric_alert("same"), replace(metric_alert("crit", "inc-4"), severity=Severity.CRITICAL)
+    other = metric_alert("other release", None)
+    other = replace(other, labels={**other.labels, "release": "2026.3"})
+    noisy, critical = metric_alert("same", None), replace(metric_alert("crit", None), severity=Severity.CRITICAL)
     everything = [candidate("rollback", an_alert("rollback"))] + [
         candidate(name, alert) for name, alert in (("same", noisy), ("other", other), ("critical", critical))
     ]
@@ -136,7 +139,7 @@ def test_stale_data_inhibits_metric_alerts_of_every_release() -> None:
     stale = an_alert("stale", "inc-9", labels={"alertname": "stale_data"}, severity=Severity.ERROR)
     held = metric_alert("held", "inc-3")
     held = replace(held, labels={**held.labels, "action": "hold"})
-    both = [candidate("m", metric_alert("m")), candidate("held", held)]
+    both = [candidate("m", metric_alert("m", None)), candidate("held", held)]
     outcome = run(STAGES, [candidate("stale", stale), *both], context())
     assert [w.outbox_id for w in outcome.withheld] == ["m"]  # what was done is told, whatever explains it
 
@@ -151,6 +154,17 @@ def test_a_silence_ends_and_never_hides_a_confirmed_safety_event() -> None:
     assert "known" in outcome.withheld[0].detail
     for outside in (NOW - 2 * HOUR, NOW + HOUR):
         assert len(run(STAGES, both, context(silences=(silence,), now=outside)).groups) == 2
+
+
+def test_what_stands_beside_a_confirmed_safety_event_is_neither_silenced_nor_inhibited() -> None:
+    """That its containment could not be verified, or that its report is due, has labels of its own."""
+    silence = Silence("s1", match(release="2026.2"), "dana", "known", NOW - HOUR, NOW + HOUR)
+    rule = Inhibition("too much", match(alertname="rollback"), match(release="2026.2"))
+    safety = an_alert("safety", "inc-7", labels={"alertname": "contained_category", "safety": "confirmed"})
+    report = replace(metric_alert("report", "inc-7"), severity=Severity.WARNING)
+    known = {"silences": (silence,), "inhibitions": (rule,), "active": (safety, an_alert("rollback", "inc-1"))}
+    both = [candidate("report", report), candidate("other", metric_alert("other", "inc-8"))]
+    assert [g.lead.outbox_id for g in run(STAGES, both, context(**known)).groups] == ["report"]
 
 
 def test_a_state_that_was_told_is_not_told_again_until_it_repeats() -> None:

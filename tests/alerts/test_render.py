@@ -128,6 +128,7 @@ def check_limits(payload: dict[str, Any]) -> None:
         text.encode()  # no lone surrogate
         assert text == clean(text)
         if holder["type"] == "mrkdwn":
+            assert holder["verbatim"] is True  # else Slack looks for "@here" in plain text too
             assert "<!" not in text
             assert "<@" not in text
 
@@ -142,8 +143,10 @@ def test_no_input_breaks_slacks_limits(
     payload = slack_message(alert, also=also, note=note, reference=mark, buttons=drawn, picture="F1", steps=steps)
     check_limits(payload)
     assert payload["text"].endswith(mark)
-    reply = slack_reply(alert, note=note, reference=mark, steps=steps)["text"]
+    sent = slack_reply(alert, note=note, reference=mark, steps=steps)
+    reply, (shown,) = sent["text"], sent["blocks"]
     assert units(reply) <= 3_000
+    assert reply == f"{shown['text']['text']}\n{mark}"  # nobody needs to see the reference
     assert reply.endswith(mark)
     assert "<!" not in reply
     printed = console_text(alert, also=also, note=note, steps=steps)
@@ -214,7 +217,7 @@ def test_colour_means_state() -> None:
     ("action", "times", "words"),
     [
         ("rollback", Times(detected=NOW), "Not contained: no cut is recorded yet."),
-        ("rollback", Times(detected=NOW, cut=NOW), "Rolled back, NOT verified."),
+        ("rollback", Times(detected=NOW, cut=NOW), "Rolled back, NOT verified yet."),
         (
             "rollback",
             Times(cut=NOW, verified=NOW + timedelta(seconds=90)),

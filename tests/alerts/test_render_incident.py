@@ -153,7 +153,13 @@ def test_what_to_do_first_and_where_the_runbook_is() -> None:
     assert "<https://wiki.example/rollback?x=1&amp;y=2|Runbook>" in shown(slack_message(linked))
     assert "Do first" not in shown(slack_message(resolved(an_alert(), NOW)))
     assert "Runbook" not in shown(slack_message(an_alert(labels={"alertname": "of somebody else"})))
-    assert "Do first: Nothing is left to stop" in console_text(an_alert())
+    unseen = replace(an_alert().times, verified=None)
+    for standing, times, words in (
+        ({}, an_alert().times, "Acknowledge. Nothing is left to stop"),
+        (ACKED, an_alert().times, "Nothing is left to stop"),
+        (ACKED, unseen, "The cut is being verified"),
+    ):
+        assert f"Do first: {words}" in console_text(replace(an_alert(), standing=standing, times=times))
     assert "Acknowledge: controlplane incident ack inc-1 --actor YOU" in console_text(an_alert())
 
 

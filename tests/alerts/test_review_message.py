@@ -16,12 +16,11 @@ from alerts.model import Alert
 from alerts.receivers.console import ConsoleReceiver
 from alerts.receivers.slack import SlackReceiver
 from alerts.render import BLOCKS_MAX, FIELD_MAX, HEADER_MAX, SECTION_MAX, TEXT_MAX, console_text, slack_message, units
-from alerts.wiring import CONSOLE, REVIEW, SLACK, default_rules
 from controlplane.core.weekly_words import words
 from jobs.weekly_tell import message, tell
 from tests.core.weekly_documents import document, documents
 
-from .conftest import NOW, State
+from .conftest import NOW, State, review_rules, wired
 from .test_slack_emulator import Channel
 
 PATH = "reports/review/2026-W46-v1.html"
@@ -80,15 +79,17 @@ def test_any_week_fits_into_slack(found: dict[str, Any]) -> None:
 def test_it_is_posted_once_to_the_review_channel(state: State, emulator: backlot.Server) -> None:
     channel = Channel(emulator)
     receivers = {
-        REVIEW: SlackReceiver.connect(channel.token, channel.id, channel.url, name=REVIEW),
-        CONSOLE: ConsoleReceiver(io.StringIO()),
+        "slack-review": SlackReceiver.connect(channel.token, channel.id, channel.url, name="slack-review"),
+        "console": ConsoleReceiver(io.StringIO()),
     }
-    rules = default_rules((SLACK, *receivers))
+    rules = review_rules()
     for hour in range(3):  # the job runs again: nothing is added, nothing is sent again
         now = NOW + timedelta(hours=6 * hour)
         assert tell(state, told(), PATH, now) is (hour == 0)
         results = deliver_due(state, state, receivers, now, rules)
-        assert [(item.result, item.receiver) for item in results] == ([(Result.SENT, REVIEW)] if hour == 0 else [])
+        assert [(item.result, item.receiver) for item in results] == (
+            [(Result.SENT, "slack-review")] if hour == 0 else []
+        )
     assert [item.kind for item in state.outbox()] == ["review"]
     history = channel.client.conversations_history(channel=channel.id, limit=200)["messages"]
     assert sum("Weekly review 2026-W46" in item["text"] for item in history) == 1
@@ -104,10 +105,10 @@ def test_without_a_review_channel_the_console_is_told_and_the_incidents_channel_
     state: State, emulator: backlot.Server
 ) -> None:
     channel, stream = Channel(emulator), io.StringIO()
-    receivers = {SLACK: channel.receiver(), CONSOLE: ConsoleReceiver(stream)}
+    receivers = {"slack": channel.receiver(), "console": ConsoleReceiver(stream)}
     tell(state, told(week="2026-W45", review_id="2026-W45-v1"), PATH, NOW)
-    (result,) = deliver_due(state, state, receivers, NOW, default_rules(receivers))
-    assert (result.result, result.receiver) == (Result.SENT, CONSOLE)
+    (result,) = deliver_due(state, state, receivers, NOW, wired(channel.url).alerting.rules)
+    assert (result.result, result.receiver) == (Result.SENT, "console")
     assert "INFO · Weekly review 2026-W45" in stream.getvalue()
     history = channel.client.conversations_history(channel=channel.id, limit=200)["messages"]
     assert not any("2026-W45" in item["text"] for item in history)

@@ -101,8 +101,16 @@ EMPTY = DOCUMENT | {
         name: []
         for name in ("evidence", "done", "containments", "timeline", "told", "actions", "learned", "evaluations")
     },
-    "times": NONE, "seconds": SPANS, "summary": "", "promise": "", "owner": "", "serious": {}, "after": None,
-    "customers_exposed": None, "causes": {"unknown": "no facts"}, "state": "open",
+    "times": NONE,
+    "seconds": SPANS,
+    "summary": "",
+    "promise": "",
+    "owner": "",
+    "serious": {},
+    "after": None,
+    "customers_exposed": None,
+    "causes": {"unknown": "no facts"},
+    "state": "open",
 }
 
 
@@ -175,10 +183,21 @@ def test_markdown_says_the_same() -> None:
             "- [x] Guard",
             "| likely onset | 2026-01-05 10:12:00 |",
             "1. **knowledge base**",
+            "- **Serious incident** (other): due 2026-01-20 10:16:00 UTC, **not reported**",
+            "- v2-1f3a-v7:opened: sent, slack, 2026-01-05 10:16:01",
         ),
     ):
         assert said in text.replace("\\_", "_"), said
     assert "None" not in markdown(EMPTY)
+
+
+def test_a_second_round_is_said_beside_the_times() -> None:
+    again = DOCUMENT | {"asked_again": "2026-01-05T12:00:00Z"}
+    for said in (Words(page(again)).text, markdown(again)):
+        assert "was reopened, at 2026-01-05 12:00:00 UTC: what was done since then counts from there." in said
+    assert "was reopened" not in page(DOCUMENT) + markdown(DOCUMENT)
+    held = DOCUMENT | {"times": DOCUMENT["times"] | {"cut": None}}
+    assert "exposed from the likely onset to the detection" in Words(page(held)).text
 
 
 HOSTILE = st.text(alphabet="<>&\"'`*_[]|#\n\\ab\u202e", min_size=1, max_size=12)

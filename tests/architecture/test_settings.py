@@ -50,6 +50,20 @@ def test_a_secret_is_never_shown() -> None:
     assert "xoxb" not in repr(found)
 
 
+@pytest.mark.parametrize(
+    "base", ["http://slack.example/api", "slack.example", "http://[", "ftp://127.0.0.1", "https://"]
+)
+def test_the_token_of_slack_goes_nowhere_in_the_clear(base: str) -> None:
+    given = {"SLACK_BOT_TOKEN": "xoxb-very-secret", "SLACK_CHANNEL": "C1"}
+    for good in ("", "https://slack.example/api", "http://127.0.0.1:8080/slack/api", "http://localhost:1"):
+        found = load(env={**given, "SLACK_BASE_URL": good}).slack
+        assert found is not None
+        assert found.base_url == good
+    with pytest.raises(SettingsError, match="SLACK_BASE_URL is") as told:
+        load(env={**given, "SLACK_BASE_URL": base})
+    assert "very-secret" not in str(told.value)
+
+
 def test_the_ways_in_from_slack_are_secret_and_optional() -> None:
     assert (load(env={}).slack_in.app_token, load(env={}).slack_in.signing_secret) == ("", "")
     found = load(env={"SLACK_APP_TOKEN": " xapp-very-secret\n", "SLACK_SIGNING_SECRET": "8f742231b10e"})

@@ -101,21 +101,22 @@ def seconds(n: float) -> timedelta:
 
 def test_a_time_that_has_not_come_is_none_and_not_zero() -> None:
     found = incident_clock.times(
-        onset=None, detected=NOON, asked=NOON, acknowledged=None, verified=NOON + seconds(9), resolved=None
+        onset=None, detected=NOON, asked=[NOON], acknowledged=None, verified=NOON + seconds(9), resolved=None
     )
     assert (found.to_detect, found.to_acknowledge, found.to_contain, found.to_resolve) == (None, None, 9.0, None)
 
 
-def test_after_a_recurrence_the_times_begin_again_and_what_was_before_it_does_not_count() -> None:
+def test_after_a_recurrence_the_times_begin_again_and_what_was_done_before_it_counts_from_the_detection() -> None:
     found = incident_clock.times(
         onset=NOON - seconds(30),
         detected=NOON,
-        asked=NOON + seconds(600),
-        acknowledged=NOON + seconds(60),
-        verified=NOON + seconds(612),
+        asked=[NOON, NOON + seconds(600)],
+        acknowledged=NOON + seconds(660),
+        verified=NOON + seconds(10),
         resolved=NOON + seconds(900),
     )
-    assert (found.to_detect, found.to_acknowledge, found.to_contain, found.to_resolve) == (30.0, None, 12.0, 300.0)
+    assert (found.to_detect, found.to_acknowledge, found.to_contain, found.to_resolve) == (30.0, 60.0, 10.0, 300.0)
+    assert incident_clock.since([NOON], NOON - seconds(1)) is None
 
 
 @given(

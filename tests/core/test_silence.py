@@ -167,3 +167,10 @@ def test_only_what_is_missing_in_number_and_time_is_silent(outcomes: int, before
     found = stopped(told, before, after)
     missing = before > 0 and outcomes * after >= 20 * before
     assert bool(found) == (missing and quiet >= POLICY.watch.freshness_seconds)
+
+
+def test_void_blocks_from_before_a_resumption_are_no_silence() -> None:
+    told = of("csat_drop", 50)
+    assert stopped(told, 100, 100) == ("csat",)
+    assert stopped(told, 100, 100, resumed_at=T0 + HOUR - MINUTE) == ()
+    assert stopped(told, 100, 100, resumed_at=T0 + MINUTE) == ("csat",), "nor does the grace last"

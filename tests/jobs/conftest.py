@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -123,12 +124,23 @@ def policy() -> Policy:
     return parse(POLICY)
 
 
-@pytest.fixture
-def deps(tmp_path: Path, policy: Policy) -> Iterator[Deps]:
-    settings = settings_module.load(tmp_path / "home", env={})
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which nothing has happened yet, to be copied: to make both stores takes most of the time of many a test."""
+    settings = settings_module.load(tmp_path_factory.mktemp("empty") / "home", env={})
     settings.workspace.create("live")
     state = StateWriter(settings.state_url)
     state.migrate(START)
+    state.close()
+    with Warehouse.open(settings.workspace.facts):
+        return settings.workspace.home
+
+
+@pytest.fixture
+def deps(tmp_path: Path, policy: Policy, empty_home: Path) -> Iterator[Deps]:
+    shutil.copytree(empty_home, tmp_path / "home")
+    settings = settings_module.load(tmp_path / "home", env={})
+    state = StateWriter(settings.state_url)
     with Warehouse.open(settings.workspace.facts) as warehouse:
         found = Deps(settings, warehouse, state, policy)
         with (tmp_path / "told.txt").open("w") as stream:

@@ -14,11 +14,13 @@ FIRST = {
     "source_type": "slack",
     "doc_id": "d1",
     "channel": "incidents",
+    "group": "platform",
     "content": "This channel is for incidents.",
     "created": "2026-01-01T09:00:00Z",
     "visibility": "public",
     "author_email": "ava@example.com",
     "author_name": "Ava",
+    "author_groups": ["platform"],
     "participants": ["ava@example.com"],
 }
 
@@ -36,7 +38,7 @@ class Emulated:
 def emulated() -> Iterator[Emulated]:
     """The emulator while the block lasts."""
     with ExitStack() as stack:
-        server = _started(stack)
+        server = started(stack)
         base = f"{server.base_url}/slack/api"
         client = WebClient(server.token, base_url=f"{base}/", retry_handlers=[])
         (channel,) = client.conversations_list()["channels"]
@@ -44,7 +46,8 @@ def emulated() -> Iterator[Emulated]:
         yield Emulated(client, str(channel["id"]), slack)
 
 
-def _started(stack: ExitStack) -> backlot.Server:
+def started(stack: ExitStack) -> backlot.Server:
+    """The emulator, until the stack closes."""
     for number in range(TRIES):
         try:
             return stack.enter_context(backlot.serve(records=[FIRST], telemetry=False))

@@ -148,10 +148,12 @@ def test_action_items_are_kept_until_somebody_shows_that_they_are_done(cli: Cli,
     add = ("incident", "action", "add", cut, "Cite the table", "--kind", "prompt", "--owner", "sam", "--actor", "kim")
     soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
     first = cli.json(*add, "--due", soon)
-    second = cli.json(*add)
+    second = cli.json(*add[:4], "Answer jane.doe@example.com", *add[5:])
+    assert second["text"] == "Answer [email]"
     assert [first["action_id"], second["action_id"]] == [f"{cut}-a1", f"{cut}-a2"]
     assert "has passed" in cli.refused(*add, "--due", "2026-01-01", code=1)
     assert "is no time" in cli.refused(*add, "--due", "soon", code=2)
+    assert "by whom: give both" in cli.refused(*add[:4], " ", *add[5:], code=1)
     assert "no kind of action" in cli.refused(*add[:6], "wish", *add[7:], code=1)
     done = ("incident", "action", "done", first["action_id"], "--actor", "sam", "--evidence")
     assert "what shows it?" in cli.refused(*done, " ", code=1)
@@ -198,7 +200,9 @@ def test_the_report_says_what_the_record_says_and_is_vouched_for(cli: Cli, cut: 
     assert found["times"]["reviewed"] is None
     assert found["seconds"]["resolve"] > 0
     assert found["learned"][0]["added"] == 3
-    assert [item["text"] for item in found["timeline"]] == [item["text"] for item in row["timeline"]]
+    told = [item["text"] for item in found["timeline"]]
+    assert set(told) > {item["text"] for item in row["timeline"]}, "the whole timeline: also what was done beside it"
+    assert any(line.startswith("incident learned: 3 of 3 failed conversations joined") for line in told)
     assert found["told"][0]["message"] == f"{cut}:opened"
     assert Path(made["markdown"]).read_text() == (tmp_path / "copy.md").read_text()
     assert f"Post-incident report &middot; <code>{cut}</code>" in Path(made["html"]).read_text()

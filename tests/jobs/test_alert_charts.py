@@ -19,7 +19,7 @@ def harm(deps: Deps, facts: FactsByHand, rollout_id: str) -> int:
         rollout = deps.state.rollout()
         assert rollout is not None
         treated = 0.1 if minute < 8 else 0.6
-        facts.minute(START + timedelta(minutes=minute), 100, rollout.share, treated, 0.1, rollout_id)
+        facts.minute(START + timedelta(minutes=minute), 400, rollout.share, treated, 0.1, rollout_id)
         facts.heard(START + timedelta(minutes=minute + 1))
         if evaluate.run(deps, START + timedelta(minutes=minute + 1)).decision is not None:
             return minute

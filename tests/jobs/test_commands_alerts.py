@@ -153,6 +153,8 @@ def test_a_silence_without_end_or_for_safety_is_refused(started: Cli) -> None:
     assert "is no label" in started.refused(*add, "csat", "--hours", "1", *PERSON, code=2)
     assert "--hours" in started(*add, "metric=csat", *PERSON, code=2).err
     assert started.json("alerts", "silence", "list", "--all")["silences"] == []
+    misspelt = started(*add, "metrik=csat", "--hours", "1", *PERSON)
+    assert "no alert of ours has the label 'metrik'" in misspelt.err
 
 
 # log

@@ -262,6 +262,7 @@ def test_promotion_without_certificate_or_by_the_author_alone_is_refused_on_the_
     for incident in cli.json("incident", "list")["incidents"]:
         cli("incident", "ack", incident["incident_id"], *PERSON)
         cli("incident", "resolve", incident["incident_id"], *PERSON)
+        cli("incident", "review", incident["incident_id"], *PERSON)
     cli.start("v2", policy=policy, model="m2")
     land(cli, heard(datetime.now(UTC)))
     cli.json("tick")

@@ -199,7 +199,7 @@ def test_up_says_which_database_it_cannot_use(cli: Cli) -> None:
 def test_before_any_release_the_baseline_is_served(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("{}\n")
     cli("ingest", tmp_path / "log.jsonl")
-    assert cli.json("status") == {"rollout": None, "served": "baseline", "policy": "default"}
+    assert cli.json("status") == {"rollout": None, "served": "baseline", "policy": "default", "last_drilled": None}
     assert "no rollout has been started" in cli("explain").out
     assert cli.json("explain")["streams"] == []
     assert cli.json("incident", "list") == {"incidents": []}
@@ -216,7 +216,7 @@ def test_a_release_starts_at_the_first_stage_and_a_second_is_refused(cli: Cli) -
     assert "roll it back" in cli.refused(
         *("release", "start", "v2", "--artefact", "model=m2", "--actor", "ana"), code=1
     )
-    assert cli.json("status") == status
+    assert cli.json("status") == status | {"last_drilled": None}
     assert "v1" in cli("status").out
 
 

@@ -42,6 +42,7 @@ def test_from_the_acknowledgement_to_the_review_and_back(cli: Cli, incident: str
         *("resolve", "review", "reopen"),
     ]
     assert (shown["times"]["to_acknowledge"], shown["report"], len(shown["messages"])) == (None, "none", 7)
+    assert cli.json("incident", "note", incident[:-3], "by its beginning", "--actor", "kim")["incident_id"] == incident
     text = cli("incident", "show", incident).out
     assert text.startswith(f"{incident}: v1 rolled back by kim\nopen, critical; owned by ben")
     assert "note: the provider has confirmed it" in text

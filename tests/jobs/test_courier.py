@@ -91,6 +91,25 @@ def test_the_heartbeat_does_not_wait_for_a_receiver_that_hangs(deps: Deps) -> No
     assert deps.courier is None
 
 
+def test_a_receiver_that_hangs_does_not_delay_the_others(deps: Deps) -> None:
+    slow, quick = deps.receivers["slow"], Slow()
+    quick.name = "quick"
+    quick.let.set()
+    deps.receivers = {"slow": slow, "quick": quick}
+    deps.rules = Rules((Route("pager", ("slow",), continue_=True), Route("all", ("quick",))))
+    add(deps, "first")
+    with notify.courier(deps, clock):
+        assert slow.asked.wait(PATIENCE)
+        add(deps, "second")
+        notify.run(deps, clock())
+        until(lambda: len(quick.got) == 2)
+        assert slow.got == []
+        slow.let.set()
+        until(lambda: len(slow.got) == 2)
+    assert deps.state.outbox_counts() == {"sent": 4}
+    assert all([m.outbox_id.split("@")[0] for m in one.got] == ["first", "second"] for one in (slow, quick))
+
+
 def test_at_the_end_the_round_at_work_is_finished_and_what_is_left_waits_for_the_next_process(deps: Deps) -> None:
     slow = deps.receivers["slow"]
     add(deps, "first")
@@ -119,13 +138,13 @@ def test_an_error_is_raised_where_the_heartbeat_asks_and_the_next_round_goes_on(
     faults: list[Exception] = [OSError("disk is full")]
     rounds = threading.Semaphore(0)
 
-    def round_of(now: datetime) -> list[Any]:
+    def waiting(now: datetime) -> list[str]:
         rounds.release()
         if faults:
             raise faults.pop()
         return []
 
-    courier = Courier(round_of, clock)
+    courier = Courier(waiting, lambda receiver, now: [], clock)
     courier.start()
     assert rounds.acquire(timeout=PATIENCE)
     raised: list[BaseException] = []
@@ -143,13 +162,17 @@ def test_an_error_is_raised_where_the_heartbeat_asks_and_the_next_round_goes_on(
     courier.stop()
 
 
-def test_who_is_fenced_off_delivers_no_more() -> None:
-    def round_of(now: datetime) -> list[Any]:
+@pytest.mark.parametrize("where", ["waiting", "telling"])
+def test_who_is_fenced_off_delivers_no_more(where: str) -> None:
+    def waiting(now: datetime) -> list[str]:
+        return fenced() if where == "waiting" else ["slow"]
+
+    def fenced(*_: Any) -> list[Any]:
         raise FencedOff("another process writes")
 
-    courier = Courier(round_of, clock)
+    courier = Courier(waiting, fenced, clock)
     courier.start()
     until(lambda: not courier._thread.is_alive())
+    courier.stop()
     with pytest.raises(FencedOff):
         courier.poke()
-    courier.stop()

@@ -15,11 +15,14 @@ import pytest
 from controlplane import settings as settings_module
 from controlplane.core.policy import parse
 from controlplane.core.rollout import Event
-from controlplane.store.state import StateWriter
+from controlplane.store.state import Commit, StateWriter
 from controlplane.store.state_incidents import ActionItem, Press, SilenceRow
-from controlplane.store.state_rows import AuditEntry, IncidentRow
+from controlplane.store.state_rows import AuditEntry, IncidentRow, NewMessage
 from controlplane.store.warehouse import Warehouse
 from jobs import actions, incident_serious, incidents
+from jobs.after_learn import nothing
+from jobs.cause import disagree
+from jobs.evidence_pack_vouch_incidents import INCIDENT_EVENTS
 from tests.jobs.command_line import Cli
 from tests.jobs.conftest import POLICY, START
 from tests.jobs.test_evidence_pack import DAY, edit, lines, problems, reforge
@@ -34,9 +37,13 @@ def lived(state: StateWriter) -> IncidentRow:
     actions.act(state, policy, Event.ROLLBACK, "ana", "wrong answers", START + MINUTE)
     key = state.incidents()[0].incident_id
     state.receive_press(Press("p1", START + MINUTE, "socket", "U0SECRET", "incident_ack", key))
+    called = NewMessage("tier1", "alert", {"annotations": {"mention": "U0CALLED"}}, key)
+    state.commit(Commit(messages=[called]), START + 2 * MINUTE)
     incidents.act(state, key, "acknowledge", "kim", "on it", START + 2 * MINUTE)
     state.finish_press("p1", "done", "yours", AuditEntry("kim", "slack_press", key, "acknowledged"), START + 2 * MINUTE)
     incident_serious.mark(state, policy, key, "rights", "ana", "refunds by origin", START + 3 * MINUTE)
+    disagree(state, key, "dependency", "ana", "their status page says so", START + 3 * MINUTE)
+    nothing(state, key, "ana", "their outage", START + 3 * MINUTE)
     silence = SilenceRow("s1", {"alertname": ("hold",)}, "kim", "load test", START, START + 60 * MINUTE)
     state.add_silence(silence, START + 3 * MINUTE)
     state.end_silence(silence, "kim", "over", START + 4 * MINUTE)
@@ -83,6 +90,7 @@ def test_it_verifies_and_has_the_clock_the_report_and_what_was_to_be_done(pack: 
 def test_who_pressed_is_told_by_name_and_never_by_the_id_of_the_chat(pack: Path) -> None:
     everything = "".join(path.read_text() for path in pack.rglob("*") if path.is_file())
     assert "U0SECRET" not in everything
+    assert "U0CALLED" not in everything
     assert "slack_press" in everything
     assert not (pack / "records" / "presses.jsonl").exists()
 
@@ -92,6 +100,12 @@ def _set(name: str, value: Any, row: int = 0) -> Callable[[list[dict[str, Any]]]
         rows[row][name] = value
 
     return change
+
+
+def test_every_event_of_an_incident_in_the_log_asks_for_its_incident(pack: Path) -> None:
+    rows = [json.loads(line) for line in lines(pack, "records/audit.jsonl")]
+    events = {row["event"] for row in rows if row["event"].startswith("incident_")}
+    assert {"incident_disagree", "incident_taught_nothing"} <= events <= set(INCIDENT_EVENTS)
 
 
 CHANGES: dict[str, tuple[str, Callable[[list[dict[str, Any]]], None], str]] = {

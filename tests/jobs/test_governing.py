@@ -214,8 +214,8 @@ def test_a_late_confirmation_contains_after_the_rollback_and_for_the_next_releas
     assert rollout_of(deps).state is RolloutState.ROLLED_BACK
     for row in deps.state.incidents():
         actions.incident_event(deps.state, row.incident_id, "acknowledge", "ana", "on it", at(3))
-        for event in ("resolve", "review"):
-            actions.incident_event(deps.state, row.incident_id, event, "ana", "fixed", at(3))
+        for step in ("resolve", "review"):
+            actions.incident_event(deps.state, row.incident_id, step, "ana", "fixed", at(3))
     actions.start_release(deps.state, deps.policy, "v2", {"model": "m2"}, "ben", "ana", at(4))
     assert rollout_of(deps).contained == ("card_stolen",)
     with pytest.raises(actions.Refused, match="'fees'"):

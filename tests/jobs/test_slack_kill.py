@@ -122,6 +122,7 @@ def killed_once(told: Told, folder: Path, die_at: int | str) -> None:
     check(told, home, release)
 
 
+@pytest.mark.slow  # in the default suite: deaths at every step in one process (tests/alerts), and a real `up` that is killed (test_up_kill)
 def test_killed_between_slack_and_the_note_people_see_everything_once(told: Told, tmp_path: Path) -> None:
     killed_once(told, tmp_path, WORST)
 

@@ -320,6 +320,10 @@ def test_a_form_that_cannot_be_opened_is_told(desks: Desks, slack: FakeSlack) ->
 def test_an_override_that_cannot_be_is_told_before_the_form(desks: Desks, slack: FakeSlack) -> None:
     desks.press(Press.OVERRIDE, "U0ANA", trigger="unknown")
     assert "has no trigger 'unknown'" in desks.told()
+    desks.press(Press.ROLLBACK)
+    assert "rolled back" in desks.told()
+    desks.press(Press.OVERRIDE, "U0ANA", trigger="csat_drop")
+    assert "nothing left to set aside" in desks.told()
     assert slack.asked("views.open") == []
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL
@@ -22,6 +23,7 @@ from alerts.receivers.slack import reference
 from jobs.metric_definitions import EVENT
 from tests.jobs.command_line import OPEN_POLICY, Cli
 from tests.jobs.living import Up, eventually
+from tests.jobs.slack_server import started
 from tests.store.facts_world import interaction
 
 ROUNDS = 3
@@ -140,19 +142,8 @@ class Channel:
 
 @pytest.fixture(scope="module")
 def channel() -> Iterator[Channel]:
-    first = {
-        "source_type": "slack",
-        "doc_id": "d1",
-        "channel": "incidents",
-        "content": "This channel is for incidents.",
-        "created": "2026-01-01T09:00:00Z",
-        "visibility": "public",
-        "author_email": "ava@example.com",
-        "author_name": "Ava",
-        "participants": ["ava@example.com"],
-    }
-    with backlot.serve(records=[first], telemetry=False) as server:
-        yield Channel(server)
+    with ExitStack() as stack:
+        yield Channel(started(stack))
 
 
 def live(folder: Path, release: str) -> Cli:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,14 +17,15 @@ from sqlalchemy.exc import OperationalError
 
 from controlplane.simulation.incident_catalogue import incident
 from controlplane.simulation.incidents import Incident, LogsLost, SlackDown, StateLocked
+from controlplane.store.landing import LandingWriter
 from controlplane.store.state import StateReader, StateWriter
-from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage
+from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage, to_text
 from jobs import drill_contained
 from jobs.drill_lock import hold
-from jobs.drill_lost import account, landed_lines
+from jobs.drill_lost import account, landed_lines, silent_steps
 from jobs.drill_slack import CHANNEL, RETRY_AFTER, TOKEN, SlackStandIn, slack_stand_in
 from jobs.drill_stage import BEGIN, SOURCE, Stage, stage
-from jobs.drill_statements import STATEMENTS
+from jobs.drill_statements import STATEMENTS, always, too_early
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -175,6 +177,16 @@ def test_a_record_that_a_producer_handed_over_and_that_did_not_land_is_lost(on: 
         on.handed_over -= 3
 
 
+def test_a_record_that_the_landing_folder_drops_without_a_word_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = LandingWriter.write
+    monkeypatch.setattr(LandingWriter, "write", lambda self, records: whole(self, list(records)[:-1]))
+    with stage(Incident(name="calm", injected="nothing", expected="nothing"), tmp_path / "home") as found:
+        found.live(0.1)
+        assert account(found).records == 1
+
+
 def test_a_message_that_nobody_was_told_of_is_lost(on: Stage) -> None:
     on.deps.state.commit(Commit(messages=(NewMessage("m1", "alert", {}),)), on.now)
     try:
@@ -209,14 +221,32 @@ def test_a_version_that_the_audit_log_does_not_tell_of_and_a_broken_chain_are_fo
     assert account(on).nothing
 
 
+def test_what_is_called_a_duplicate_must_stand_there_twice(on: Stage) -> None:
+    """The ledger of files is the control plane's own word: a row that it drops and calls a repeat is lost all the same."""
+    with on.deps.warehouse.cursor() as cursor:
+        cursor.execute("BEGIN TRANSACTION")
+        cursor.execute("CREATE OR REPLACE TEMP TABLE kept AS SELECT * FROM feedback LIMIT 1")
+        cursor.execute("DELETE FROM feedback WHERE feedback_id IN (SELECT feedback_id FROM kept)")
+        cursor.execute("UPDATE batches SET duplicates = duplicates + 1 WHERE batch_id = 1")
+        cursor.execute("COMMIT")
+        try:
+            lost = account(on)
+            assert lost.records == 1
+            assert "1 duplicates (0 stand there again)" in lost.problems[0]
+        finally:
+            cursor.execute("INSERT INTO feedback SELECT * FROM kept")
+            cursor.execute("UPDATE batches SET duplicates = duplicates - 1 WHERE batch_id = 1")
+    assert account(on).nothing
+
+
 def test_lines_are_records_but_for_heartbeats_and_a_line_that_is_still_being_written(tmp_path: Path) -> None:
     folder = tmp_path / SOURCE
     folder.mkdir()
     text = '{"record":"heartbeat","ts":"t"}\n{"record":"feedback"}\n\n{"record":"feedb'
     (folder / "00000001.jsonl").write_text(text)
-    assert landed_lines(tmp_path) == 1, "its writer may still finish the last line"
+    assert len(landed_lines(tmp_path)) == 1, "its writer may still finish the last line"
     (folder / "00000002.jsonl").write_text('{"record":"feedback"}\n')
-    assert landed_lines(tmp_path) == 3, "its writer is gone and another one began"
+    assert len(landed_lines(tmp_path)) == 3, "its writer is gone and another one began"
 
 
 def opened(on: Stage, event: str, minute: float) -> IncidentRow:
@@ -260,7 +290,41 @@ def test_a_hold_is_seen_by_the_first_customer_at_no_higher_share(on: Stage) -> N
         on.lines.treated = before
 
 
+def test_a_step_without_its_audit_row_and_its_message_is_lost(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are written in one commit with the step; here an incident says that it was verified, and nothing else does."""
+    rollout = on.deps.state.rollout()
+    assert rollout is not None
+    at = to_text(on.now + timedelta(seconds=1))
+    steps = ({"at": at, "event": "onset"}, {"at": at, "event": "contain", "text": "x"})
+    row = replace(opened(on, "hold", 1.0), incident_id="i-silent", timeline=steps)
+    monkeypatch.setattr(on.deps.state, "incidents", lambda: [row])
+    assert silent_steps(on) == (["the step 'contain' of i-silent"], ["the step 'contain' of i-silent"])
+    lost = account(on)
+    assert (lost.untold, lost.audit) == (1, 1)
+    assert "no message was written of the step 'contain' of i-silent" in lost.problems
+
+
+def test_a_verification_before_the_clients_poll_limit_is_none(on: Stage) -> None:
+    row = opened(on, "disable_execution", 1.0)
+    done = to_text(row.detected_at)
+    for after, seen in ((5.0, None), (5.5, 1.09)):
+        verified = to_text(row.detected_at + timedelta(seconds=after))
+        entry = {"action": "disable_execution", "done_at": done, "verified_at": verified, "how": "x"}
+        found = drill_contained.containments(on, [replace(row, containments=(entry,))])[-1]
+        assert found.verified == seen
+
+
 # statements about the record that must be able to fail
+
+
+def test_a_trigger_that_fires_before_harm_began_is_no_detection(on: Stage) -> None:
+    assert always(on) == {}
+    (entry, *_) = on.deps.state.ledger_rows()
+    readings = [{**one, "fired": True} for one in json.loads(entry["readings"])[:1]]
+    ledger = [{**entry, "readings": json.dumps(readings)}]
+    assert "before harm began" in next(iter(too_early(ledger, 1.0).values()))
+    assert too_early(ledger, 0.5) == {}, "the block reaches into it"
+    assert too_early(ledger, None) == {}, "there is no harm in the drill"
 
 
 def test_one_thread_per_incident_is_counted_in_slack(on: Stage) -> None:
