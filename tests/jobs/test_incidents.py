@@ -18,7 +18,17 @@ from controlplane.core.rollout import Event
 from controlplane.store.state import StateWriter
 from controlplane.store.state_incidents import ActionItem
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, to_text
-from jobs import actions, evaluate, evidence_replay, incident_join, incident_serious, incident_view, incidents, verify
+from jobs import (
+    actions,
+    evaluate,
+    evidence_replay,
+    incident_join,
+    incident_serious,
+    incident_view,
+    incidents,
+    pages,
+    verify,
+)
 from jobs.after_learn import nothing
 from jobs.cause import disagree
 from jobs.deps import Deps
@@ -252,6 +262,11 @@ def test_a_trigger_that_acts_again_joins_its_open_incident_with_what_people_did_
     assert f'"incident":"{row.incident_id}"' in acts[-1]["payload"]
     assert evidence_replay_is_whole(deps)  # the cause of a decision that joined an incident is found again
 
+    now = deps.state.rollout()
+    assert now is not None
+    resumed = [one for one in evaluate.stage_events(deps, now) if one.event == "resume"][-1]
+    assert pages._has_incident(deps, now, row.trigger, resumed), "told by the recurrence: no page of its own beside it"
+
     actions.act(deps.state, deps.policy, Event.ROLLBACK, "ana", "enough", START + timedelta(minutes=second + 2))
     cut = deps.state.incident(row.incident_id)
     assert cut is not None
@@ -390,8 +405,8 @@ def test_a_serious_incident_is_reminded_paged_and_reported_each_once(deps: Deps,
     told = [incident_serious.run(deps, at(1) + timedelta(days=days)) for days in (1, 7.4, 7.6, 8, 14.9, 15, 16)]
     assert told == [0, 0, 1, 0, 0, 1, 0]
     assert firing(deps, key) == {ALERT}
-    pages = [alert for alert in alerts_of(deps, key) if alert.labels["alertname"] == ALERT]
-    assert [str(page.severity) for page in pages] == ["warning", "critical"]
+    told = [alert for alert in alerts_of(deps, key) if alert.labels["alertname"] == ALERT]
+    assert [str(page.severity) for page in told] == ["warning", "critical"]
     late = at(1) + timedelta(days=16)
     row = incident_serious.reported(deps.state, key, "MSA-17", "ana", late)
     assert (row.serious["reported_at"], row.serious["reference"]) == (to_text(late), "MSA-17")
