@@ -43,6 +43,9 @@ class Deps:
     dashboard_url: str | None = None
     last_beat: datetime | None = None  # when a heartbeat last did all its steps
     failing: str | None = None  # what stopped the newest one
+    refutations_looked_at: datetime | None = (
+        None  # when verified containments were last held against what has landed since
+    )
     strays: tuple[frozenset[str], datetime] | None = (
         None  # severe evaluations of no conversation of ours, and when they were looked up
     )

@@ -3,6 +3,9 @@
 What must be seen is said in `jobs.verify_checks`. Until it is, each containment is looked at again with every heartbeat; one that is not verified
 `watch.verify_seconds` after it was done pages (critical), once, and is looked at further. Each has its own entry in its incident, with the time at
 which it was verified and how.
+
+A producer may log late, so what was verified can be refuted by what lands afterwards: while the containment stands, the log is looked at again every
+`LOOK_AGAIN`, and what it forbids pages (critical), once.
 """
 
 from __future__ import annotations
@@ -16,9 +19,20 @@ from controlplane.store.state_append import LostRace
 from controlplane.store.state_rows import IncidentRow, OutboxItem, from_text
 from controlplane.store.utc import to_naive as utc
 from jobs.deps import Deps
-from jobs.verify_checks import ROLLBACK, Entry, check
+from jobs.verify_checks import ROLLBACK, Entry, check, refuted
 from jobs.verify_checks import Verification as Verification
-from jobs.verify_record import ended_commit, entries_of, is_pending, page_id, unverified_commit, verified_commit
+from jobs.verify_record import (
+    ended_commit,
+    entries_of,
+    is_pending,
+    page_id,
+    refuted_commit,
+    refuted_id,
+    unverified_commit,
+    verified_commit,
+)
+
+LOOK_AGAIN = timedelta(seconds=30)
 
 
 def run(deps: Deps, now: datetime) -> Verification | None:
@@ -34,6 +48,7 @@ def run(deps: Deps, now: datetime) -> Verification | None:
             _record(deps, rollout, incident_id, entry, result, now)
         except LostRace:
             continue  # somebody has written to the incident meanwhile: the next heartbeat looks again
+    _look_again(deps, rollout, now)
     cuts = [result for result in found if result.action == ROLLBACK]
     newest = cuts or found
     return newest[-1] if newest else None
@@ -42,6 +57,23 @@ def run(deps: Deps, now: datetime) -> Verification | None:
 def _pending(deps: Deps, rollout: Rollout) -> list[tuple[str, Entry]]:
     rows = deps.state.uncontained_incidents(rollout.rollout_id)
     return [(row.incident_id, entry) for row in rows for entry in entries_of(row) if is_pending(entry)]
+
+
+def _look_again(deps: Deps, rollout: Rollout, now: datetime) -> None:
+    """Hold what was verified against what has landed since."""
+    last = deps.refutations_looked_at
+    if last is not None and last <= now < last + LOOK_AGAIN:
+        return
+    deps.refutations_looked_at = now
+    for incident in deps.state.incidents():
+        for entry in entries_of(incident) if incident.rollout_id == rollout.rollout_id else ():
+            if not entry["verified_at"] or deps.state.has_message(refuted_id(incident, entry)):
+                continue
+            if why := refuted(deps, rollout, entry):
+                try:
+                    deps.state.commit(refuted_commit(incident, entry, rollout, now, why), now)
+                except LostRace:
+                    return  # the next look sees what was written meanwhile
 
 
 def _record(deps: Deps, rollout: Rollout, incident_id: str, entry: Entry, result: Verification, now: datetime) -> None:

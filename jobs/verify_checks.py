@@ -80,6 +80,15 @@ def check(deps: Deps, rollout: Rollout, entry: Entry) -> Verification:
     return found(True, "read-back, probes and log agree", probes)
 
 
+def refuted(deps: Deps, current: Rollout, entry: Entry) -> str:
+    """What has been logged since a containment was verified though it may not be; "" for nothing, or where a person has let go of it."""
+    let_go, problem = _read_back(current, entry)
+    if let_go or problem:
+        return ""
+    deadline = from_text(str(entry["done_at"])) + timedelta(seconds=deps.policy.watch.client_poll_seconds)
+    return _logged(deps, current, entry, deadline)
+
+
 def _read_back(current: Rollout | None, entry: Entry) -> tuple[str, str]:
     """That a person has let go of the containment, and what is wrong with it; both "" where it stands."""
     if current is None:

@@ -48,6 +48,11 @@ def page_id(incident: IncidentRow, entry: Entry) -> str:
     return first if entry["action"] == ROLLBACK else f"{first}:{entry['action']}:{entry['done_at']}"
 
 
+def refuted_id(incident: IncidentRow, entry: Entry) -> str:
+    """Id of the message that a verified containment did not hold: one per containment."""
+    return f"{incident.incident_id}:refuted:{entry['action']}:{entry['done_at']}"
+
+
 def verified_commit(
     incident: IncidentRow,
     entry: Entry,
@@ -106,22 +111,61 @@ def ended_commit(
 
 def unverified_commit(incident: IncidentRow, entry: Entry, rollout: Rollout, now: datetime, why: str) -> Commit:
     """The containment could not be verified in time: it pages, once, and is looked at further."""
+    called = _CALLED[entry["action"]]
+    return _paging(
+        incident,
+        entry,
+        rollout,
+        now,
+        (page_id(incident, entry), "not_verified"),
+        f"{called} NOT verified",
+        why,
+        f"the {called} is committed, but its effect could not be seen from outside",
+    )
+
+
+def refuted_commit(incident: IncidentRow, entry: Entry, rollout: Rollout, now: datetime, why: str) -> Commit:
+    """A containment was verified, and what has landed since says that it did not hold: it pages, once, whatever the incident's state."""
+    called = _CALLED[entry["action"]]
+    return _paging(
+        incident,
+        entry,
+        rollout,
+        now,
+        (refuted_id(incident, entry), "refuted"),
+        f"{called} was verified and did NOT hold",
+        f"{why}; that landed after the verification",
+        f"the {called} was verified at {entry['verified_at']}, from what had landed by then",
+    )
+
+
+def _paging(
+    incident: IncidentRow,
+    entry: Entry,
+    rollout: Rollout,
+    now: datetime,
+    key: tuple[str, str],
+    what: str,
+    why: str,
+    done: str,
+) -> Commit:
+    """A critical page beside the incident's own alert. `key`: id of the message and name of the step."""
     action = entry["action"]
     name = "rollback_not_verified" if action == ROLLBACK else "containment_not_verified"
     labels = {"alertname": name, "release": rollout.release, "rollout_id": rollout.rollout_id}
-    line = f"{_CALLED[action]} NOT verified: {why}"
-    after = with_step(incident, Step("not_verified", line, line), AUTOMATIC, now)
+    line = f"{what}: {why}"
+    after = with_step(incident, Step(key[1], line, line), AUTOMATIC, now)
     alert = Alert(
-        alert_id=page_id(incident, entry),
+        alert_id=key[0],
         labels=labels if action == ROLLBACK else labels | {"action": action},
-        annotations={"title": f"{rollout.release}: {_CALLED[action]} NOT verified", "summary": why},
+        annotations={"title": f"{rollout.release}: {what}", "summary": why},
         severity=Severity.CRITICAL,
         starts_at=now,
         incident_id=incident.incident_id,
         status=Status.FIRING,
         promise=promise_text(0, 0, 0, counted=False),
         times=Times(incident.onset_at, incident.detected_at, incident.cut_at),
-        done=(f"the {_CALLED[action]} is committed, but its effect could not be seen from outside",),
+        done=(done,),
         step=line,
     )
     audit = AuditEntry(AUTOMATIC, _NOT_VERIFIED[action], rollout.rollout_id, why, _said(incident, entry, {}))

@@ -254,3 +254,40 @@ def test_decisions_are_served_at_once(deps: Deps, facts: FactsByHand, started: s
     tick.run(deps, at(1) + timedelta(seconds=deps.policy.watch.freshness_seconds + 60))  # stale: held
     assert len(reread) == 1
     assert reread[0] > START
+
+
+def test_what_lands_after_the_verification_can_refute_it_and_pages_once(
+    served: Deps, facts: FactsByHand, started: str, at: Minutes
+) -> None:
+    actions.act(served.state, served.policy, Event.ROLLBACK, "ana", "no", at(1))
+    facts.heard(at(2))
+    assert seen(served, at(2)).verified is True
+    verify.run(served, at(3))
+    assert refutations(served) == []
+    late = {"exposure_id": "x", "ts": to_naive(at(2)), "conversation_id": "l", "variant": "assistant"}
+    insert(served, "exposures", late)
+    for minute in (4, 5, 6):
+        verify.run(served, at(minute))
+    (page,) = refutations(served)
+    assert page["severity"] == "critical"
+    assert page["labels"]["alertname"] == "rollback_not_verified"
+    assert page["annotations"]["title"] == "v1: rollback was verified and did NOT hold"
+    assert "1 exposures to the assistant are logged after" in page["annotations"]["summary"]
+    assert incident(served).timeline[-1]["event"] == "refuted"
+    assert served.state.verify_chains() == {"audit": None, "ledger": None}
+
+
+def test_a_containment_that_a_person_has_let_go_of_is_refuted_by_nothing(
+    served: Deps, facts: FactsByHand, started: str, at: Minutes
+) -> None:
+    switch_off(served, at(1))
+    facts.heard(at(2))
+    assert seen(served, at(2)).verified is True
+    actions.act(served.state, served.policy, Event.ENABLE_EXECUTION, "ana", "mended", at(3))
+    workflow(served, at(4))
+    verify.run(served, at(5))
+    assert refutations(served) == []
+
+
+def refutations(deps: Deps) -> list[dict[str, Any]]:
+    return [item.payload for item in deps.state.outbox() if ":refuted:" in item.outbox_id]
