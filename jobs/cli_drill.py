@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from controlplane.settings import Settings
     from controlplane.simulation.incidents import Incident
+    from jobs.drill import Outcome
 
 from jobs.console import BAD_INPUT, REFUSED, AsJson, Home, clock, command, fail, show
 
@@ -77,10 +78,19 @@ def drill(
 def _carry_out(
     incidents: Sequence[Incident], record_in: Settings | None, keep: Path | None, actor: str, as_json: bool
 ) -> None:
-    """Carry them out, keep the result in the audit log of a workspace, and say it; exit code 1 when one was not as expected."""
+    """Carry them out, keep the result in the audit log of a workspace, and say it; exit code 1 when one was not as expected.
+
+    An interruption keeps what was finished before it.
+    """
     from jobs import drill_record, drill_run
 
-    outcomes, seconds = drill_run.run_drills(incidents, keep, as_json)
+    outcomes: list[Outcome] = []
+    try:
+        seconds = drill_run.run_drills(incidents, keep, as_json, outcomes)
+    except KeyboardInterrupt:
+        if record_in is not None and outcomes:
+            drill_record.record(record_in, drill_run.result(outcomes, 0.0) | {"recorded": True}, actor, clock())
+        raise
     found = drill_run.result(outcomes, seconds) | {"recorded": record_in is not None}
     if record_in is not None:
         drill_record.record(record_in, found, actor, clock())

@@ -48,16 +48,18 @@ def chosen(names: Sequence[str]) -> list[Incident]:
     return [item for item in INCIDENTS.values() if not names or item.name in names]
 
 
-def run_drills(incidents: Sequence[Incident], keep: Path | None, as_json: bool) -> tuple[list[Outcome], float]:
-    """Carry out each incident in a workspace of its own below `keep` (else below a folder that is removed); outcomes and seconds."""
+def run_drills(incidents: Sequence[Incident], keep: Path | None, as_json: bool, outcomes: list[Outcome]) -> float:
+    """Carry out each incident in a workspace of its own below `keep` (else below a folder that is removed); how many seconds that took.
+
+    Each outcome joins `outcomes` as it comes, so an interruption leaves those that were finished.
+    """
     began = time.monotonic()
-    outcomes: list[Outcome] = []
     with _folder(keep) as folder, _bar(len(incidents), as_json) as progress:
         for number, incident in enumerate(incidents):
             progress(incident.name, number)
             outcomes.append(_rehearsed(incident, folder, partial(_advance, progress, incident.name, number)))
         progress("done", len(incidents))
-    return outcomes, time.monotonic() - began
+    return time.monotonic() - began
 
 
 def _advance(progress: Callable[[str, float], None], name: str, before: int, part: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,22 @@ def test_a_drill_that_breaks_off_is_a_failure_and_the_others_go_on(monkeypatch: 
     assert found["drills"][1]["ok"]
     assert found["summary"]["broke_off"] == 1
     assert "broke off" in cli("drill", "broken", code=1).out
+
+
+def test_an_interruption_keeps_what_was_finished_before_it(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    quick = {name: replace(harmless(Expect()), name=name) for name in ("first", "second")}
+    monkeypatch.setattr(drill_run, "INCIDENTS", quick)
+    rehearse = drill_run.rehearse
+
+    def interrupted(incident: Incident, *words: Any) -> Any:
+        if incident.name == "second":
+            raise KeyboardInterrupt
+        return rehearse(incident, *words)
+
+    monkeypatch.setattr(drill_run, "rehearse", interrupted)
+    assert "interrupted" in cli("drill", "all", "--actor", "ana", code=130).err
+    (logged,) = [row for row in cli.json("audit", "log")["rows"] if row["event"] == "drill"]
+    assert [one["name"] for one in json.loads(logged["payload"])["drills"]] == ["first"]
 
 
 def test_the_list_says_what_is_injected_and_expected(cli: Cli) -> None:
