@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controlplane.core.masking import mask
-from controlplane.store.state import StateReader, StateWriter
+from controlplane.store.state import StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_incidents import ActionItem
 from jobs.dataset_command import find_incident
@@ -74,8 +74,3 @@ def find(items: Sequence[ActionItem], action_id: str) -> ActionItem:
         if item.action_id == action_id:
             return item
     raise Refused(f"there is no action item {action_id!r}: `controlplane incident action list` shows them")
-
-
-def overdue(state: StateReader, now: datetime) -> list[ActionItem]:
-    """Open action items whose time has passed, oldest first."""
-    return [item for item in state.action_items() if item.is_open and item.due_at is not None and item.due_at < now]

@@ -158,8 +158,8 @@ def upsert_incident(connection: Connection, incident: IncidentRow) -> None:
         return
     if json.loads(row.timeline) != list(incident.timeline)[: len(json.loads(row.timeline))]:
         raise LostRace(f"incident {incident.incident_id} has changed since it was read")
-    # These two are also written by themselves (record_alerted, note_verification), without a line that would tell of it: a row that was read
-    # before that must not take them back.
+    # Neither has a line in the timeline that would tell of it (alerted_at is written by itself, by record_alerted): a row that was read before
+    # must not take it back.
     values["alerted_at"] = row.alerted_at or values["alerted_at"]
     values["containments"] = canonical(merged_containments(json.loads(row.containments), incident.containments))
     connection.execute(update(t.incidents).where(c.incident_id == incident.incident_id).values(**values))

@@ -242,13 +242,6 @@ class IncidentWriter(IncidentReader):
             append_audit(connection, audit, "", now)
         return True
 
-    def note_verification(self, incident_id: str, containments: tuple[dict[str, Any], ...]) -> None:
-        """Replace what is known of an incident's containments (`{action, done_at, verified_at, how}`)."""
-        c = incidents.c
-        values = {"containments": canonical(list(containments))}
-        with self._transaction() as connection:
-            connection.execute(update(incidents).where(c.incident_id == incident_id).values(**values))
-
 
 def _silence(row: Any, end: Any) -> SilenceRow:
     return SilenceRow(

@@ -142,7 +142,8 @@ def test_a_row_read_before_a_message_or_a_verification_takes_neither_back(state:
     row = replace(INCIDENT, containments=(done,))
     state.commit(Commit(incident=row), T0)
     state.record_alerted("r-v1-v3", T0 + HOUR)
-    state.note_verification("r-v1-v3", ({**done, "verified_at": "2026-01-05T09:00:09.000000Z", "how": "probes"},))
+    seen = {**done, "verified_at": "2026-01-05T09:00:09.000000Z", "how": "probes"}
+    state.commit(Commit(incident=replace(row, containments=(seen,))), T0)
     line = {"at": "2026-01-05T10:00:00.000000Z", "actor": "kim", "text": "acknowledge: on it"}
     state.commit(Commit(incident=replace(row, state="acknowledged", timeline=(*row.timeline, line))), T0)
     found = state.incident("r-v1-v3")
