@@ -11,15 +11,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+
+from jobs.drill_web_api import Answer, Request, web_api
 
 TOKEN, CHANNEL = "xoxb-drill", "C0DRILL"
 RETRY_AFTER = "20"  # seconds asked for with a 429
 TURNS = ("drop", "500", "429")  # what an outage looks like from outside, one after the other
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(slots=True)
@@ -125,42 +124,13 @@ def slack_stand_in() -> Iterator[SlackStandIn]:
     """Serve a stand-in on any free loopback port inside the block."""
     slack = SlackStandIn()
 
-    class Handler(BaseHTTPRequestHandler):
-        """Every method of the Web API, by GET or POST."""
+    def call(request: Request) -> Answer | None:
+        became, body = slack.answer(request.method, request.arguments)
+        if became == "drop":
+            return None
+        asked = {"Retry-After": RETRY_AFTER} if became == "429" else {}
+        return Answer(body, 200 if became == "ok" else int(became), asked)
 
-        def do_GET(self) -> None:
-            self._serve(dict(parse_qsl(urlsplit(self.path).query)))
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            is_json = "json" in self.headers.get("Content-Type", "")
-            self._serve(_object(body) if is_json else dict(parse_qsl(body)))
-
-        def _serve(self, said: Mapping[str, Any]) -> None:
-            became, answer = slack.answer(urlsplit(self.path).path.rpartition("/")[2], said)
-            if became == "drop":
-                self.close_connection = True
-                return
-            body = json.dumps(answer).encode()
-            self.send_response(200 if became == "ok" else int(became))
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            if became == "429":
-                self.send_header("Retry-After", RETRY_AFTER)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the stand-in keeps its own record."""
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    server.daemon_threads = True
-    slack.url = f"http://{LOOPBACK}:{server.server_address[1]}/api/"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with web_api(call) as address:
+        slack.url = f"{address}/api/"
         yield slack
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs
+
+from jobs.drill_web_api import Answer, Request, web_api
 
 
 @dataclass
@@ -39,6 +38,19 @@ class FaultySlack:
 
     def posts(self) -> int:
         return sum(1 for method, _ in self.calls if method == "chat.postMessage")
+
+    def call(self, request: Request) -> Answer | None:
+        time.sleep(self.hang)
+        fault = self.down or (self.faults.pop(0) if self.faults else "")
+        self.requests += 1
+        if fault == "drop":
+            return None
+        if isinstance(fault, int):
+            return Answer(b"<html>upstream said no</html>", fault, {"Retry-After": self.retry_after})
+        if fault not in ("", "swallow"):
+            return Answer({"ok": False, "error": fault})
+        body = self.answer(request.method, {name: _value(given) for name, given in request.arguments.items()})
+        return None if fault == "swallow" else Answer(body)
 
     def answer(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.calls.append((method, arguments))
@@ -71,65 +83,17 @@ class FaultySlack:
         return self._shown(thread, arguments)
 
 
-def _handler(slack: FaultySlack) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            arguments = (
-                json.loads(body)
-                if "json" in self.headers["content-type"]
-                else {k: _value(v[0]) for k, v in parse_qs(body.decode(), keep_blank_values=True).items()}
-            )
-            time.sleep(slack.hang)
-            fault = slack.down or (slack.faults.pop(0) if slack.faults else "")
-            slack.requests += 1
-            method = self.path.rsplit("/", 1)[-1]
-            if fault == "drop":
-                self.close_connection = True
-                return
-            if isinstance(fault, int):
-                self._send(fault, b"<html>upstream said no</html>", {"Retry-After": slack.retry_after})
-                return
-            answer = slack.answer(method, arguments) if fault in ("", "swallow") else {"ok": False, "error": fault}
-            if fault == "swallow":
-                self.close_connection = True
-                return
-            self._send(200, json.dumps(answer).encode(), {})
-
-        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {
-                "content-length": str(len(body)),
-                "content-type": "application/json",
-                **headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    return Handler
-
-
-def _value(text: str) -> Any:
+def _value(given: Any) -> Any:
+    """Structured arguments of a form are JSON texts."""
     try:
-        return json.loads(text) if text[:1] in "[{" else text
+        return json.loads(given) if isinstance(given, str) and given[:1] in ("[", "{") else given
     except ValueError:
-        return text
+        return given
 
 
 @contextmanager
 def serving(fake: FaultySlack, port: int = 0) -> Iterator[FaultySlack]:
     """Serve it on a free port of loopback, its `url` set."""
-    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(fake))
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}/api/"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with web_api(fake.call, port) as address:
+        fake.url = f"{address}/api/"
         yield fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from controlplane.core.assignment import bucket
 from controlplane.settings import shipped_policy
 from controlplane.store.landing import LandingWriter
+from jobs.drill_web_api import Answer, Request, web_api
 from tests.jobs.command_line import Cli
 from tests.jobs.living import Up
 
@@ -34,34 +32,13 @@ class FakeSlack:
 
     def __init__(self) -> None:
         self.told: list[tuple[float, str, dict[str, Any]]] = []
-        told = self.told
+        self._stack = ExitStack()
+        self.url = self._stack.enter_context(web_api(self._answer))
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                at = time.time()
-                body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
-                method = self.path.rsplit("/", 1)[-1]
-                kind = self.headers.get("Content-Type", "")
-                form = json.loads(body) if "json" in kind else {key: value[0] for key, value in parse_qs(body).items()}
-                told.append((at, method, form))
-                answer = json.dumps({"ok": True, "channel": CHANNEL, "ts": f"{at:.6f}", "messages": []}).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_GET = do_POST
-
-            def log_message(self, *_: Any) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+    def _answer(self, request: Request) -> Answer:
+        at = time.time()
+        self.told.append((at, request.method, request.arguments))
+        return Answer({"ok": True, "channel": CHANNEL, "ts": f"{at:.6f}", "messages": []})
 
     def first(self, since: float) -> float | None:
         """When the first message after `since` was posted."""
@@ -69,8 +46,7 @@ class FakeSlack:
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._stack.close()
 
 
 class Traffic:

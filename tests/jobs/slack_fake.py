@@ -9,16 +9,17 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from queue import Empty, Queue
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
 from alerts.buttons import Press, value
+from jobs.drill_web_api import Answer, Request, web_api
 
 APP_TOKEN, BOT_TOKEN, SECRET, CHANNEL = "xapp-1-test", "xoxb-test", "8f742231b10e8888abcd99yyyzzz85a5", "C0INCIDENTS"
 PATIENCE_SECONDS = 20.0  # a bound against waiting for ever on a busy machine
@@ -37,37 +38,32 @@ class FakeSlack:
         self.connections: Queue[ServerConnection] = Queue()
         self.open: list[ServerConnection] = []
         self.received: Queue[dict[str, Any]] = Queue()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
+        self._stack = ExitStack()
+        self._address = ""
         self._sockets: Server = serve(self._converse, "127.0.0.1", 0, close_timeout=0.5)
-        self._threads = [
-            threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}),
-            threading.Thread(target=self._sockets.serve_forever),
-        ]
+        self._thread = threading.Thread(target=self._sockets.serve_forever)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._address = self._stack.enter_context(web_api(self._answer))
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+        self._stack.close()
         self._sockets.shutdown()
         for connection in self.open:
             connection.close()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/api"
+        return f"{self._address}/api"
 
     @property
     def response_url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}/actions/T1/{next(_numbers)}"
+        return f"{self._address}/actions/T1/{next(_numbers)}"
 
     def asked(self, method: str) -> list[dict[str, Any]]:
         return [arguments for name, arguments in list(self.calls) if name == method]
@@ -96,6 +92,11 @@ class FakeSlack:
             return True
         return False
 
+    def _answer(self, request: Request) -> Answer:
+        method = request.path.removeprefix("/api/")
+        status, body, headers = self.called(method, request.arguments | {"token": request.authorization})
+        return Answer(body, status, headers)
+
     def called(self, method: str, arguments: dict[str, Any]) -> Failure:
         failures = self.fail.get(method, [])
         self.calls.append((method, arguments))
@@ -118,33 +119,6 @@ class FakeSlack:
                 self.received.put(json.loads(text))
         except ConnectionClosed:
             pass
-
-
-def _handler(fake: FakeSlack) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            if self.headers.get("Content-Type", "").startswith("application/json"):
-                arguments = json.loads(body or "{}")
-            else:
-                arguments = {name: values[0] for name, values in parse_qs(body).items()}
-            method = self.path.removeprefix("/api/")
-            status, answer, headers = fake.called(method, arguments | {"token": self.headers.get("Authorization", "")})
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            for name, text in {
-                **headers,
-                "Content-Length": str(len(content)),
-                "Content-Type": "application/json",
-            }.items():
-                self.send_header(name, text)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    return Handler
 
 
 def moment() -> str:

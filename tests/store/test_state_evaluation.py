@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,21 +20,13 @@ from controlplane.store.state_evaluation import (
     criteria_identity,
     result_identity,
 )
+from tests.store.conftest import T0 as NOW
 
-NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 DATA = DatasetVersion("support", "v1", 3, None, "file", "ada", NOW, {"rows": 3})
 CRITERIA = CriteriaRow(criteria_identity("t", {"support": "v1"}), "quality", "ada", "t", {"support": "v1"}, "ada", NOW)
 RUN = RunRow(
     "ev-1", "v1", "r1", {"model": "m"}, CRITERIA.criteria_hash, "quality", {"support": "v1"}, 7, "0", "ada", NOW
 )
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateWriter]:
-    found = StateWriter(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    found.migrate(NOW)
-    yield found
-    found.close()
 
 
 def finished(run: RunRow = RUN) -> RunRow:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,19 +20,11 @@ from controlplane.store.state import StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_migrations import SCHEMA_VERSION
 from controlplane.store.state_rows import AuditEntry, Commit, Containment, LedgerEntry, NewMessage
+from tests.store.conftest import T0
 
-T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 POLICY = parse(shipped_policy("default"))
 SCHEMA_1 = Path(__file__).with_name("state_schema_1.sql")
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[StateWriter]:
-    writer = StateWriter(f"sqlite:///{tmp_path / 'state.sqlite'}")
-    writer.migrate(T0)
-    yield writer
-    writer.close()
 
 
 @pytest.fixture

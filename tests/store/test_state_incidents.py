@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from controlplane.store.state_append import LostRace, merged_containments
 from controlplane.store.state_incidents import ActionItem, Press, SilenceRow
 from controlplane.store.state_migrations import SCHEMA_VERSION
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, NewMessage
+from tests.store.conftest import T0
 
-T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 NEW_COLUMNS = ("owner", "acknowledged_at", "reviewed_at", "serious", "containments")
 INCIDENT = IncidentRow(
@@ -35,23 +34,11 @@ INCIDENT = IncidentRow(
     cut_at=T0,
     timeline=({"at": "2026-01-05T09:00:00.000000Z", "actor": "controlplane", "text": "rollback: errors"},),
 )
+
 MESSAGE = NewMessage("r-v1-v3:opened", "alert", {"title": "v1 rolled back"}, "r-v1-v3")
 SILENCE = SilenceRow("s1", {"alertname": ("hold", "trigger")}, "kim", "load test", T0, T0 + HOUR)
 ITEM = ActionItem("r-v1-v3-a1", "r-v1-v3", "guardrail", "check the index", "ben", "ana", T0, T0 + 24 * HOUR)
 PRESS = Press("p1", T0, "socket", "U1", "incident_ack", "r-v1-v3", {"value": "x"})
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state.sqlite"
-
-
-@pytest.fixture
-def state(path: Path) -> Iterator[StateWriter]:
-    writer = StateWriter(f"sqlite:///{path}")
-    writer.migrate(T0)
-    yield writer
-    writer.close()
 
 
 def to_schema_3(path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,8 @@ from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_append import LostRace
 from controlplane.store.state_migrations import SCHEMA_VERSION
 from controlplane.store.state_reviews import Assignment, Draw
+from tests.store.conftest import T0
 
-T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 TABLES = sorted(table for table in vars(state_review_tables) if table.startswith("review_"))
 
 
@@ -44,19 +43,6 @@ def item(number: int = 1, **more: object) -> Item:
 
 DRAW = Draw("draw-1", None, T0, "ana", T0, 100, {"rates": {"audit": 0.1}})
 SAID = Opinion("rita", "unsafe", T0, "fraud", False, 5, "not given to a person")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state.sqlite"
-
-
-@pytest.fixture
-def state(path: Path) -> Iterator[StateWriter]:
-    writer = StateWriter(f"sqlite:///{path}")
-    writer.migrate(T0)
-    yield writer
-    writer.close()
 
 
 def test_a_state_of_schema_2_gets_the_tables_and_keeps_its_rows(path: Path, state: StateWriter) -> None:
