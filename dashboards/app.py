@@ -24,7 +24,14 @@ LOGO = (
 PAGES = (
     ("app_pages/review_page.py", "Review", "review"),
     ("app_pages/live_page.py", "Live", "live"),
+    ("app_pages/rollout_page.py", "Rollout", "rollout"),
+    ("app_pages/experiments_page.py", "Experiments", "experiments"),
     ("app_pages/drift_page.py", "Drift", "drift"),
+    ("app_pages/quality_page.py", "Quality", "quality"),
+    ("app_pages/conversation_page.py", "Conversation", "conversation"),
+    ("app_pages/cost_page.py", "Cost", "cost"),
+    ("app_pages/incidents_page.py", "Incidents", "incidents"),
+    ("app_pages/governance_page.py", "Governance", "governance"),
 )
 
 

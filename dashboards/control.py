@@ -1,15 +1,25 @@
-"""Asks the control process to act. Pages change nothing themselves: they send what a person confirmed, and show the answer."""
+"""Asks the control process: to act, for rows that no snapshot holds, for long work. Pages change nothing themselves.
+
+Every request carries the dashboards' token and the role of the person before them; the control process lets it do what both may.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from controlplane.core.model import RolloutState
+from controlplane.core.roles import Role
 from dashboards.config import Config
 
 TIMEOUT_SECONDS = 5.0
+ASK_SECONDS = 30.0
+ROLE_HEADER = "X-Controlplane-Role"
+READ_ONLY = "Read-only: log in with a token, or start the dashboards with CONTROLPLANE_URL and CONTROLPLANE_TOKEN."
+SILENT = "The control process did not answer; is it running?"
 SAFER = ("hold", "rollback")
 ACTIONS = {
     RolloutState.RUNNING: ("hold", "rollback"),
@@ -27,12 +37,73 @@ class Outcome:
     text: str
 
 
+@dataclass(frozen=True)
+class Reply:
+    """What the control process answered: `answer` of a question, `task` of long work; `text` says in words why there is neither."""
+
+    done: bool
+    text: str = ""
+    answer: Mapping[str, Any] | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How long work stands: waiting, running, done, refused, failed, or lost (the control process was restarted, or is silent)."""
+
+    state: str
+    part: float | None = None
+    text: str = ""
+    answer: Mapping[str, Any] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state not in ("waiting", "running")
+
+
+def ask(config: Config, role: Role | None, name: str, arguments: Mapping[str, Any], actor: str = "") -> Reply:
+    """One question of `jobs.asking.ASKS`. Never raises: every failure is a Reply that says what to do."""
+    if not config.may_act or role is None:
+        return Reply(False, READ_ONLY)
+    url = f"{config.control_url}/v1/ask/{name}"
+    body = {"arguments": dict(arguments), "actor": actor}
+    try:
+        found = httpx.post(url, json=body, headers=_headers(config, role), timeout=ASK_SECONDS)
+    except httpx.HTTPError:
+        return Reply(False, SILENT)
+    if not found.is_success:
+        return Reply(False, _reason(found))
+    told = found.json()
+    return Reply(True, answer=told.get("answer"), task=told.get("task"))
+
+
+def task(config: Config, role: Role | None, task_id: str) -> Progress:
+    """How a task stands. Never raises."""
+    if not config.may_act or role is None:
+        return Progress("lost", text=READ_ONLY)
+    try:
+        found = httpx.get(
+            f"{config.control_url}/v1/tasks/{task_id}", headers=_headers(config, role), timeout=TIMEOUT_SECONDS
+        )
+    except httpx.HTTPError:
+        return Progress("lost", text=SILENT)
+    if not found.is_success:
+        return Progress("lost", text=_reason(found))
+    told = found.json()
+    return Progress(told["state"], told["part"], told["text"], told["answer"])
+
+
+def _headers(config: Config, role: Role | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {config.token}", **({ROLE_HEADER: str(role)} if role else {})}
+
+
 def allowed(state: RolloutState) -> tuple[str, ...]:
     """The actions that a rollout in this state takes from a person here."""
     return ACTIONS[state]
 
 
-def act(config: Config, action: str, actor: str, reason: str, seen_version: int) -> Outcome:
+def act(config: Config, action: str, actor: str, reason: str, seen_version: int, role: Role | None = None) -> Outcome:
     """Send one confirmed action in a person's name. Never raises: every failure is an Outcome that says what to do.
 
     Going on is refused when the rollout has changed since the version that the person saw; making it safer never is.
@@ -47,7 +118,7 @@ def act(config: Config, action: str, actor: str, reason: str, seen_version: int)
         answer = httpx.post(
             url,
             json=wish,
-            headers={"Authorization": f"Bearer {config.token}"},
+            headers=_headers(config, role),
             timeout=TIMEOUT_SECONDS,
         )
     except httpx.HTTPError:

@@ -77,7 +77,7 @@ def measures(
         "metrics": [name for name, _ in mature_until],
         "mature_until": [_naive(moment) for _, moment in mature_until],
     }
-    return _read(path, "pages/measures", params)
+    return read(path, "pages/measures", params)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -86,31 +86,31 @@ def trend(
 ) -> pl.DataFrame:
     """Sums per metric, bin and arm: metric, start, arm, n, x, total, total_sq."""
     params = {"metrics": list(metrics), "since": _naive(since), "until": _naive(until), "bin_seconds": bin_seconds}
-    return _read(path, "pages/trend", params)
+    return read(path, "pages/trend", params)
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def volume(path: str, key: str, since: datetime, until: datetime) -> pl.DataFrame:
     """Conversations per arm and eligibility: arm, eligible, n."""
-    return _read(path, "pages/volume", {"since": _naive(since), "until": _naive(until)})
+    return read(path, "pages/volume", {"since": _naive(since), "until": _naive(until)})
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def latency(path: str, key: str, since: datetime, until: datetime) -> pl.DataFrame:
     """Latency histogram per hour and arm: start, arm, bucket, n."""
-    return _read(path, "pages/latency", {"since": _naive(since), "until": _naive(until)})
+    return read(path, "pages/latency", {"since": _naive(since), "until": _naive(until)})
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def model_usage(path: str, key: str, since: datetime, until: datetime) -> pl.DataFrame:
     """Requests, calls, errors, tokens and cost per model."""
-    return _read(path, "pages/model_usage", {"since": _naive(since), "until": _naive(until)})
+    return read(path, "pages/model_usage", {"since": _naive(since), "until": _naive(until)})
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def evidence(path: str, key: str, rollout_id: str, since: datetime, bin_seconds: int) -> pl.DataFrame:
     """Evidence per trigger and bin: trigger, start, log_e, log_threshold, fired, n_t, n_c."""
-    return _read(path, "pages/evidence", {"rollout_id": rollout_id, "since": _naive(since), "bin_seconds": bin_seconds})
+    return read(path, "pages/evidence", {"rollout_id": rollout_id, "since": _naive(since), "bin_seconds": bin_seconds})
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -119,7 +119,8 @@ def report_html(path: str, modified_ns: int) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def _read(path: str, query: str, params: Mapping[str, Any]) -> pl.DataFrame:
+def read(path: str, query: str, params: Mapping[str, Any]) -> pl.DataFrame:
+    """One query of `sql/` on a snapshot file, as a frame with aware UTC times. For loaders, which cache it under the snapshot's key."""
     with open_file(Path(path)) as connection:
         return _aware(pl.DataFrame(connection.sql(load(query), params=dict(params)).to_arrow_table()))
 

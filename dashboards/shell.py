@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from controlplane.store.snapshot import NoSnapshot, SnapshotRef
-from dashboards import config, data, ui
+from dashboards import config, data, person, ui
+from dashboards.person import NOBODY, Person
 from dashboards.theme import Palette, palette
 from dashboards.values import State
 
@@ -20,6 +21,7 @@ class View:
     ref: SnapshotRef
     state: State
     colours: Palette
+    person: Person = NOBODY
 
     @property
     def at(self) -> tuple[str, str]:
@@ -45,7 +47,7 @@ def look() -> View | NoSnapshot:
         except NoSnapshot as error:
             found = error
             continue
-        return View(chosen, found, state, colours())
+        return View(chosen, found, state, colours(), person.current(chosen))
     assert isinstance(found, NoSnapshot)
     return found
 

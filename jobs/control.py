@@ -39,7 +39,7 @@ from controlplane.store.landing import LandingError, LandingWriter
 from controlplane.store.rollups import watermark
 from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.warehouse import Warehouse
-from jobs import actions, alerting, slack_listen
+from jobs import actions, alerting, asking, slack_listen
 from jobs.compose import follow_policy
 from jobs.deps import Deps, FlagProbe
 from jobs.slack_work import Desk
@@ -95,7 +95,10 @@ def control_process(
         deps = Deps(settings, warehouse, state, policy)
         alerting.connect(deps, stream)
         desk = slack_listen.desk_of(deps, clock)
-        services = replace(_services(deps, flags, landing, clock), slack=slack_listen.door_of(settings, desk))
+        questions = asking.Desk(deps, clock)
+        stack.callback(questions.close)
+        door = slack_listen.door_of(settings, desk)
+        services = replace(_services(deps, flags, landing, clock), slack=door, asking=questions)
         try:
             app = create_app(services)
         except ValueError as error:

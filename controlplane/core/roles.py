@@ -1,11 +1,13 @@
 """Who may do what, in one table for the control API, Slack, the dashboards and the command line: a role has permissions. Deny by default.
 
-| role | flags | send | look | query facts | make safer (hold, roll back) | respond (acknowledge, silence) | grow (resume, promote, override) |
-|---|---|---|---|---|---|---|---|
-| producer | x | x | | | | | |
-| viewer | x | | x | | | | |
-| operator | x | x | x | x | x | x | |
-| approver, admin | x | x | x | x | x | x | x |
+| role | flags | send | look | query facts | make safer | respond | label answers | grow | sign |
+|---|---|---|---|---|---|---|---|---|---|
+| producer | x | x | | | | | | | |
+| viewer | x | | x | | | | | | |
+| operator | x | x | x | x | x | x | x | | |
+| approver, admin | x | x | x | x | x | x | x | x | x |
+
+Safer: hold, roll back, switch execution off. Respond: acknowledge, silence. Grow: resume, promote, override.
 """
 
 from __future__ import annotations
@@ -33,16 +35,18 @@ class Permission(StrEnum):
     QUERY = "query facts"
     CONTAIN = "make the rollout safer"
     RESPOND = "work on incidents and silence alerts"
+    LABEL = "label answers"
     GROW = "let the rollout grow"
+    SIGN = "sign reviews"
 
 
 _LOOK = frozenset({Permission.FLAGS, Permission.LOOK})
-_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN, Permission.RESPOND}
+_OPERATE = _LOOK | {Permission.SEND, Permission.QUERY, Permission.CONTAIN, Permission.RESPOND, Permission.LABEL}
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.PRODUCER: frozenset({Permission.FLAGS, Permission.SEND}),
     Role.VIEWER: _LOOK,
     Role.OPERATOR: _OPERATE,
-    Role.APPROVER: _OPERATE | {Permission.GROW},
+    Role.APPROVER: _OPERATE | {Permission.GROW, Permission.SIGN},
     Role.ADMIN: frozenset(Permission),
 }
 

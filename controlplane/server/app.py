@@ -6,6 +6,7 @@
 | POST /v1/feedback, /v1/records | what producers send | send records |
 | POST /v1/actions/{action} | hold, rollback, disable-execution; resume, promote, enable-execution | make safer; grow |
 | POST /v1/sql | read-only query | query facts |
+| POST /v1/ask/{name}, GET /v1/tasks/{id} | what the dashboards ask beside the snapshot | what is asked for says; look |
 | GET /v1/status, /metrics | what is served; numbers | look |
 | POST /v1/slack/interactions, /v1/slack/commands | presses and commands from Slack | a signature of Slack |
 | GET /healthz, /readyz | liveness, readiness | nothing |
@@ -19,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from controlplane.server.asking import Asking
 from controlplane.server.auth import Doorkeeper
 from controlplane.server.control import Control
 from controlplane.server.edge import ApiError, Boundary, on_api_error, on_http_error
@@ -32,7 +34,7 @@ from controlplane.server.slack import Slack
 def create_app(services: Services) -> Starlette:
     """The application. Raises ValueError for a token that is too short."""
     doorkeeper = Doorkeeper(services.tokens)
-    parts = (Flags, Intake, Control, Health, Slack)
+    parts = (Flags, Intake, Control, Asking, Health, Slack)
     app = Starlette(
         routes=[route for part in parts for route in part(services, doorkeeper).routes()],
         middleware=[Middleware(Boundary, new_id=services.new_id)],

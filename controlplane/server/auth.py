@@ -1,6 +1,8 @@
 """Which token has which role; what a role may do is the table of `controlplane.core.roles`. Deny by default.
 
 Tokens are compared by their hashes, in constant time and against every entry, so an answer's timing says nothing about them.
+Who acts for somebody else (the dashboards for the person before them) names that person's role in `X-Controlplane-Role`: a request
+may do what both the token's role and that role may do, never more.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ ACTION_PERMISSIONS: Mapping[ControlAction, Permission] = {
 }
 
 
+ON_BEHALF = "x-controlplane-role"
+
+
 class Doorkeeper:
     """Knows the tokens (as hashes) and their roles."""
 
@@ -50,7 +55,7 @@ class Doorkeeper:
                 headers={"WWW-Authenticate": 'Bearer realm="controlplane"'},
             )
         require(role, permission)
-        return role
+        return _on_behalf(request, role, permission)
 
     def _role_of(self, token: bytes) -> Role | None:
         given, found = _digest(token), None
@@ -60,7 +65,19 @@ class Doorkeeper:
         return found
 
 
-def require(role: Role, permission: Permission) -> None:
+def _on_behalf(request: Request, role: Role, permission: Permission) -> Role:
+    """The role of the person whom the request is for; the token's own where none is named. Raises ApiError 403 without the permission."""
+    named = request.headers.get(ON_BEHALF)
+    if named is None:
+        return role
+    person = next((known for known in Role if known == named), None)
+    if person is None:
+        raise ApiError(403, "forbidden", f"there is no role '{named[:50]}'; roles: {', '.join(Role)}")
+    require(person, permission, "you have")
+    return person
+
+
+def require(role: Role, permission: Permission, who: str = "this token has") -> None:
     """Raises ApiError 403, naming the roles that would do, when the role lacks the permission."""
     if permission in PERMISSIONS[role]:
         return
@@ -68,7 +85,7 @@ def require(role: Role, permission: Permission) -> None:
     raise ApiError(
         403,
         "forbidden",
-        f"to {permission} takes the role {enough}; this token has the role {role}",
+        f"to {permission} takes the role {enough}; {who} the role {role}",
         more={"role": role},
     )
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from controlplane.core.assignment import Exposure, Unit
 from controlplane.core.model import Rollout
+from controlplane.core.roles import Permission
 from controlplane.core.roles import Role as Role
 
 
@@ -100,6 +101,22 @@ class Limits:
     sql_rows: int = 10_000
 
 
+class Asking(Protocol):
+    """What pages ask of the control process beside the snapshot: rows of the facts at once, long work as a task. `jobs.asking.Desk` is one."""
+
+    def permission(self, name: str) -> Permission | None:
+        """What asking for it takes; None when there is no such thing."""
+        ...
+
+    def ask(self, name: str, arguments: Mapping[str, Any], actor: str) -> Mapping[str, Any]:
+        """`{"answer": ...}`, or `{"task": id}` for long work. Raises ActionRefused (not now) and QueryRefused (wrong arguments)."""
+        ...
+
+    def task(self, task_id: str) -> Mapping[str, Any] | None:
+        """How long work stands: `name`, `state`, `part` (0..1 or None), `text`, and `answer` when done; None when it is not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackDoor:
     """How requests of Slack come in by HTTP.
@@ -133,4 +150,5 @@ class Services:
     open_flags: bool = False
     max_data_age_seconds: float | None = None
     slack: SlackDoor | None = None
+    asking: Asking | None = None
     limits: Limits = field(default_factory=Limits)

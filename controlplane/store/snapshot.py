@@ -39,7 +39,7 @@ CURRENT = "CURRENT"
 KEEP = 3
 MINUTE_SPAN = timedelta(hours=48)
 MAX_HISTORY_ROWS = 2_000
-SCHEMA = 1
+SCHEMA = 2
 
 # Of the facts: table of the snapshot -> query. Of the state: every table but these, which grow without end or are secrets'
 # neighbours (leases name processes) and are published in a reduced form or not at all; evaluation runs carry all their figures.

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,11 +25,14 @@ from controlplane.core.model import BlockCounts, Rollout
 from controlplane.core.policy import Policy, parse
 from controlplane.core.rollout import ActorKind, Change, Event, apply, start
 from controlplane.core.triggers import step_lane
-from controlplane.store.snapshot import VersionInfo, publish
-from controlplane.store.state import StateWriter
+from controlplane.settings import load
+from controlplane.store.snapshot import SnapshotReader, VersionInfo, publish
+from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, LaneState, LedgerEntry, NewMessage, to_text
 from controlplane.store.warehouse import Warehouse
+from jobs.control import Control, control_process
 from jobs.decisions import counts_json, reading_json
+from tests.scenarios.shared_demo import shared
 
 POLICY = """
 schema = 1
@@ -118,6 +123,7 @@ margin = 0.05
 block_seconds = 900
 """
 
+TOKEN = "a-token-for-these-tests"
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STEP = timedelta(minutes=15)
 SEGMENTS = ("retail", "business")
@@ -585,6 +591,38 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     world = make_world(tmp_path_factory.mktemp("empty"))
     world.save()
     return _finished(world)
+
+
+@pytest.fixture(scope="session")
+def full_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's own workspace, by the whole product: facts, rollups, evaluations, an incident with its causes and report, a pinned review.
+
+    A copy for this worker; what changes it copies it again.
+    """
+    run = shared(tmp_path_factory)
+    assert run.code == 0, run.err
+    home = tmp_path_factory.mktemp("full") / "home"
+    shutil.copytree(run.home, home)
+    return home
+
+
+@pytest.fixture
+def full_control(full_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
+    """A control process on a copy of it, whose clock stands still at the snapshot's time: what pages ask is really answered."""
+    home = tmp_path / "home"
+    shutil.copytree(full_home, home)
+    monkeypatch.setenv("CONTROLPLANE_TOKEN", TOKEN)
+    settings = load(home)
+    with closing(StateReader(settings.state_url)) as reader:
+        rollout = reader.rollout()
+        assert rollout is not None
+        policy = parse(str(reader.policy_text(rollout.policy_hash)))
+    ref = SnapshotReader(home / "snapshots").current()
+    with SnapshotReader(home / "snapshots").open(ref) as connection:
+        ((published,),) = connection.execute("SELECT published_at FROM meta").fetchall()
+    moment = published.replace(tzinfo=UTC)
+    with control_process(settings, policy, lambda: moment, 0) as control:
+        yield control
 
 
 @pytest.fixture

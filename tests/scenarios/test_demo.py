@@ -10,10 +10,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +23,7 @@ from jobs.demo import fresh_workspace
 from jobs.process import announce, withdraw
 from tests.jobs.command_line import Cli
 from tests.jobs.living import CONTROLPLANE, environment, eventually
+from tests.scenarios.shared_demo import LONGEST_SECONDS, SEED, Run, demo, shared
 
 KEYS = [
     "interactions",
@@ -39,37 +38,12 @@ KEYS = [
     "seconds",
 ]
 TIMES = ("onset", "detected", "cut", "verified", "alerted")
-LONGEST_SECONDS = 900  # against waiting for ever; a run takes a minute on an idle machine
-SEED = "11"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A demo that has ended."""
-
-    home: Path
-    code: int
-    out: str
-    err: str
-
-    @property
-    def story(self) -> dict[str, Any]:
-        """The object on the last line."""
-        found: dict[str, Any] = json.loads(self.out.splitlines()[-1])
-        return found
-
-
-def demo(home: Path, *words: str) -> Run:
-    """Run the demo in a process of its own."""
-    argv = [CONTROLPLANE, "demo", *words]
-    done = subprocess.run(argv, env=environment(home), capture_output=True, text=True, timeout=LONGEST_SECONDS)
-    return Run(home, done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The one run that these tests share; they only read its workspace."""
-    return demo(tmp_path_factory.mktemp("demo") / "home", "--no-serve", "--json", "--seed", SEED)
+    return shared(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,13 @@
+"""Conversation: one conversation end to end."""
+
+from __future__ import annotations
+
+from dashboards.shell import view
+
+
+def main() -> None:
+    """Config, data, figures, page."""
+    view()
+
+
+main()
