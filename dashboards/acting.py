@@ -1,0 +1,58 @@
+"""A person's act from a page: explained, confirmed with name and reason, carried out by the control process; its outcome is shown once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from controlplane.core.roles import Permission
+from dashboards import control
+from dashboards.control import Outcome
+from dashboards.shell import View
+from dashboards.tasks import lacking
+
+Send = Callable[[str, str], Outcome]  # actor, reason -> what became of it
+
+
+def outcome() -> None:
+    """What became of the last thing that was asked for; call it at the top of a page."""
+    done = st.session_state.pop("outcome", None)
+    if done is not None:
+        (st.success if done.done else st.error)(done.text)
+
+
+def button(
+    now: View, key: str, label: str, consequence: str, permission: Permission, send: Send, *, primary: bool = False
+) -> None:
+    """A button that opens the confirmation. Grey without the permission, and says what it takes."""
+    may = now.person.may(permission)
+    kind: Any = "primary" if primary else "secondary"
+    if st.button(label, type=kind, disabled=not may, key=f"ask_{key}", help=None if may else lacking(permission)):
+        confirm(now, key, label, consequence, send)
+
+
+@st.dialog("Please confirm")
+def confirm(now: View, key: str, label: str, consequence: str, send: Send) -> None:
+    """Label, consequence, who and why; nothing is sent before both are given."""
+    st.markdown(f"**{label}**")
+    st.write(consequence)
+    actor = now.person.name or st.text_input("Your name (goes into the audit log)", key=f"actor_{key}")
+    if now.person.name:
+        st.caption(f"As {now.person.name}, role {now.person.role}.")
+    reason = st.text_input("Reason", key=f"reason_{key}")
+    ready = bool((actor or "").strip() and (reason or "").strip())
+    if st.button(f"Yes, {label[:1].lower()}{label[1:]}", type="primary", disabled=not ready, key=f"yes_{key}"):
+        st.session_state["outcome"] = send(actor.strip(), reason.strip())
+        st.rerun()
+
+
+def asked(now: View, name: str, done: str, **arguments: Any) -> Send:
+    """A `send` that asks `name` of `jobs.asking.ASKS` with `reason` among the arguments; `done` is said when it was carried out."""
+
+    def send(actor: str, reason: str) -> Outcome:
+        reply = control.ask(now.config, now.person.role, name, {**arguments, "reason": reason}, actor)
+        return Outcome(reply.done, done if reply.done else reply.text)
+
+    return send

@@ -1,0 +1,62 @@
+"""Filters whose choice stands in the address, so that a link shows what its sender saw. An address that names what is not there means the default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+MANY = 6  # more choices than this are a list to open
+
+
+def pick(
+    param: str, label: str, options: Sequence[str], default: str, shown: Callable[[str], str] = str, help: str = ""
+) -> str:
+    """One of the options; `param` is its name in the address. Few are shown side by side, many in a list."""
+    asked = st.query_params.get(param, default)
+    start = asked if asked in options else default
+    more: dict[str, Any] = {"help": help} if help else {}
+    key = f"pick_{param}"
+    if len(options) <= MANY:
+        chosen = st.segmented_control(label, options, default=start, format_func=shown, required=True, key=key, **more)
+    else:
+        chosen = st.selectbox(label, options, index=list(options).index(start), format_func=shown, key=key, **more)
+    _remember(param, str(chosen), default)
+    return str(chosen)
+
+
+def pick_many(param: str, label: str, options: Sequence[str], default: Sequence[str] = ()) -> tuple[str, ...]:
+    """Some of the options, in their order; none chosen means all where the caller says so."""
+    asked = [part for part in st.query_params.get(param, ",".join(default)).split(",") if part in options]
+    chosen = st.multiselect(label, options, default=asked, key=f"pick_{param}")
+    _remember(param, ",".join(chosen), ",".join(default))
+    return tuple(name for name in options if name in chosen)
+
+
+def typed(param: str, label: str, placeholder: str = "", help: str = "") -> str:
+    """A text, trimmed; "" when nothing was typed."""
+    more: dict[str, Any] = {"help": help} if help else {}
+    value = st.text_input(
+        label, value=st.query_params.get(param, ""), placeholder=placeholder, key=f"pick_{param}", **more
+    )
+    found = (value or "").strip()
+    _remember(param, found, "")
+    return found
+
+
+def switch(param: str, label: str, default: bool = False, help: str = "") -> bool:
+    """On or off."""
+    more: dict[str, Any] = {"help": help} if help else {}
+    asked = st.query_params.get(param, "on" if default else "off") == "on"
+    chosen = st.toggle(label, value=asked, key=f"pick_{param}", **more)
+    _remember(param, "on" if chosen else "off", "on" if default else "off")
+    return bool(chosen)
+
+
+def _remember(param: str, value: str, default: str) -> None:
+    """What differs from the default stands in the address; the rest would only make it long."""
+    if value != default:
+        st.query_params[param] = value
+    elif param in st.query_params:
+        del st.query_params[param]
