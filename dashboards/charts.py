@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -33,15 +34,15 @@ def share_timeline(spans: pl.DataFrame, marks: pl.DataFrame, colours: Palette) -
         scale=alt.Scale(domainMin=0, nice=True),
     )
     base = alt.Chart(spans).encode(x=_time("since"), tooltip=_tips(spans.drop("label")))
-    area = base.mark_rect(color=colours.faint, opacity=0.9).encode(x2="until:T", y=y, y2=alt.datum(0))
-    top = base.mark_rule(color=colours.ink, strokeWidth=2.5).encode(x2="until:T", y="share:Q")
+    area = base.mark_rect(color=colours.faint, opacity=0.9).encode(x2=alt.X2("until:T"), y=y, y2=alt.datum(0))
+    top = base.mark_rule(color=colours.ink, strokeWidth=2.5).encode(x2=alt.X2("until:T"), y=alt.Y("share:Q"))
     text = base.mark_text(align="left", dx=5, dy=-9, color=colours.ink, fontSize=12)
-    layers = [area, top, text.encode(y="share:Q", text="label:N")]
+    layers = [area, top, text.encode(y=alt.Y("share:Q"), text=alt.Text("label:N"))]
     if not marks.is_empty():
-        events = alt.Chart(marks).encode(x="start:T", color=_state_colour("tone", colours), tooltip=_tips(marks))
+        events = alt.Chart(marks).encode(x=alt.X("start:T"), color=_state_colour("tone", colours), tooltip=_tips(marks))
         layers.append(events.mark_rule(strokeWidth=1.5, strokeDash=[3, 3]))
         layers.append(events.mark_point(filled=True, size=70, shape="triangle-down").encode(y=alt.value(4)))
-    return _finish(alt.layer(*layers), colours, 210)
+    return finish(alt.layer(*layers), colours, 210)
 
 
 def difference(measure: Measure, colours: Palette) -> Chart:
@@ -58,15 +59,15 @@ def difference(measure: Measure, colours: Palette) -> Chart:
         scale=alt.Scale(domain=[-reach, reach], nice=False),
         axis=alt.Axis(title=unit, tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2),
     )
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeWidth=1.5).encode(x="zero:Q")
+    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeWidth=1.5).encode(x=alt.X("zero:Q"))
     layers = [zero]
     if measure.margin is not None:
         line = alt.Chart(pl.DataFrame({"margin": [worse * measure.margin * scale]}))
-        layers.append(line.mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x="margin:Q"))
+        layers.append(line.mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("margin:Q")))
     base = alt.Chart(row)
-    layers.append(base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=axis, x2="high:Q"))
-    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x="mid:Q"))
-    return _finish(alt.layer(*layers), colours, 64)
+    layers.append(base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=axis, x2=alt.X2("high:Q")))
+    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x=alt.X("mid:Q")))
+    return finish(alt.layer(*layers), colours, 64)
 
 
 def against_limit(measure: Measure, colours: Palette) -> Chart:
@@ -79,13 +80,13 @@ def against_limit(measure: Measure, colours: Palette) -> Chart:
     axis = alt.Axis(title="percent", tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2)
     base = alt.Chart(row)
     layers = [
-        base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q")
+        base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"))
     ]
-    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x="mid:Q"))
+    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x=alt.X("mid:Q")))
     if measure.limit is not None:
         line = alt.Chart(pl.DataFrame({"limit": [100 * limit]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
-        layers.append(line.encode(x="limit:Q"))
-    return _finish(alt.layer(*layers), colours, 64)
+        layers.append(line.encode(x=alt.X("limit:Q")))
+    return finish(alt.layer(*layers), colours, 64)
 
 
 def trend(
@@ -98,8 +99,8 @@ def trend(
     layers = _band_and_line(frame, "share" if share else metric.unit, axis, scale, colours)
     if changes:
         rules = alt.Chart(pl.DataFrame({"start": list(changes)}, schema={"start": pl.Datetime("us", "UTC")}))
-        layers.insert(0, rules.mark_rule(color=colours.muted, strokeDash=[2, 3]).encode(x="start:T"))
-    return _finish(alt.layer(*layers), colours, height)
+        layers.insert(0, rules.mark_rule(color=colours.muted, strokeDash=[2, 3]).encode(x=alt.X("start:T")))
+    return finish(alt.layer(*layers), colours, height)
 
 
 def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
@@ -114,11 +115,11 @@ def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
     )
     base = alt.Chart(frame).encode(x=_time("start"), y=y, tooltip=_tips(frame))
     limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.bad, strokeWidth=1.5)
-    layers = [limit.encode(y="limit:Q"), base.mark_line(color=colours.ink, strokeWidth=1.8)]
+    layers = [limit.encode(y=alt.Y("limit:Q")), base.mark_line(color=colours.ink, strokeWidth=1.8)]
     if frame["fired"].any():
-        fired = alt.Chart(frame.filter(pl.col("fired"))).encode(x="start:T", y="ratio:Q", tooltip=_tips(frame))
+        fired = alt.Chart(frame.filter(pl.col("fired"))).encode(x=alt.X("start:T"), y=alt.Y("ratio:Q"), tooltip=_tips(frame))
         layers.append(fired.mark_point(filled=True, size=46, color=colours.bad, opacity=1))
-    return _finish(alt.layer(*layers), colours, height)
+    return finish(alt.layer(*layers), colours, height)
 
 
 def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Chart:
@@ -134,14 +135,14 @@ def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Char
     )
     colour = _arm_colour(colours)
     base = alt.Chart(frame).encode(x=_time("start"), color=colour)
-    bars = base.mark_rule(strokeWidth=1.4, opacity=0.6).encode(y="low:Q", y2="high:Q")
+    bars = base.mark_rule(strokeWidth=1.4, opacity=0.6).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     line = base.mark_line(point=alt.OverlayMarkDef(size=26), strokeWidth=2)
     names = alt.Chart(frame.filter(pl.col("last"))).mark_text(align="left", dx=6, fontSize=11)
-    layers = [bars, line.encode(y=y, detail="quantile:N", strokeDash=_arm_dash(), tooltip=_tips(frame.drop("last")))]
-    layers.append(names.encode(x="start:T", y="value:Q", text="quantile:N", color=colour))
+    layers = [bars, line.encode(y=y, detail=alt.Detail("quantile:N"), strokeDash=_arm_dash(), tooltip=_tips(frame.drop("last")))]
+    layers.append(names.encode(x=alt.X("start:T"), y=alt.Y("value:Q"), text=alt.Text("quantile:N"), color=colour))
     if slo_ms is not None:
         layers += _limit(slo_ms, f"objective for p95: {slo_ms:,.0f} ms", colours)
-    return _finish(alt.layer(*layers), colours, 270)
+    return finish(alt.layer(*layers), colours, 270)
 
 
 def rates(frame: pl.DataFrame, limit: float | None, colours: Palette, height: int = 170) -> Chart:
@@ -151,7 +152,7 @@ def rates(frame: pl.DataFrame, limit: float | None, colours: Palette, height: in
     layers = _band_and_line(frame, "share", axis, alt.Scale(domain=[0, reach], clamp=True), colours)
     if limit is not None:
         layers += _limit(limit, f"limit {limit:.0%}", colours)
-    return _finish(alt.layer(*layers), colours, height)
+    return finish(alt.layer(*layers), colours, height)
 
 
 def volume(frame: pl.DataFrame, colours: Palette, minutes: float, height: int = 270) -> Chart:
@@ -163,13 +164,13 @@ def volume(frame: pl.DataFrame, colours: Palette, minutes: float, height: int = 
     bars = alt.Chart(frame).mark_rect(stroke=colours.paper, strokeWidth=0.5)
     shown = bars.encode(
         x=_time("start"),
-        x2="until:T",
+        x2=alt.X2("until:T"),
         y=y,
-        y2="bottom:Q",
+        y2=alt.Y2("bottom:Q"),
         color=alt.Color("arm:N", scale=scale, legend=None),
         tooltip=_tips(frame.drop("bottom", "top")),
     )
-    return _finish(shown, colours, height)
+    return finish(shown, colours, height)
 
 
 def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
@@ -181,8 +182,8 @@ def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
     bars = base.mark_bar(color=colours.muted, height=17, cornerRadiusEnd=2).encode(
         x=alt.X("n:Q", title="conversations", axis=alt.Axis(tickCount=4, format="~s"), scale=alt.Scale(domainMin=0))
     )
-    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(x="n:Q", text="label:N")
-    return _finish(bars + text, colours, 34 * len(order) + 46)
+    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(x=alt.X("n:Q"), text=alt.Text("label:N"))
+    return finish(bars + text, colours, 34 * len(order) + 46)
 
 
 def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
@@ -194,16 +195,16 @@ def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
     axis = alt.Axis(values=[value for value in (0.1, 0.3, 1, 3, 10, 30, 100) if value <= reach], format="~g")
     x = alt.X("ratio:Q", title="score / threshold (log scale)", scale=scale, axis=axis)
     base = alt.Chart(frame.with_columns(pl.col("ratio").clip(NO_DRIFT), none=pl.lit(NO_DRIFT))).encode(y=y)
-    stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2="none:Q")
+    stems = base.mark_rule(strokeWidth=2.5, color=colours.faint).encode(x=x, x2=alt.X2("none:Q"))
     dots = base.mark_point(filled=True, size=95, opacity=1)
-    shown = dots.encode(x="ratio:Q", color=_state_colour("tone", colours), tooltip=_tips(frame.drop("tone")))
+    shown = dots.encode(x=alt.X("ratio:Q"), color=_state_colour("tone", colours), tooltip=_tips(frame.drop("tone")))
     limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
-    return _finish(alt.layer(stems, limit.encode(x="limit:Q"), shown), colours, 28 * len(order) + 50)
+    return finish(alt.layer(stems, limit.encode(x=alt.X("limit:Q")), shown), colours, 28 * len(order) + 50)
 
 
 def _band_and_line(frame: pl.DataFrame, title: str, axis: Any, scale: Any, colours: Palette) -> list[Chart]:
-    base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours), detail="run:N")
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2="high:Q")
+    base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours), detail=alt.Detail("run:N"))
+    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2=alt.Y2("high:Q"))
     y = alt.Y("value:Q", title=title)
     line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=_arm_dash(), tooltip=_tips(frame.drop("run")))
     alone = frame.filter(pl.len().over("arm", "run") == 1)
@@ -227,8 +228,8 @@ def _range(frame: pl.DataFrame, share: bool) -> list[float]:
 def _limit(value: float, label: str, colours: Palette) -> list[Chart]:
     row = alt.Chart(pl.DataFrame({"limit": [value], "label": [label]}))
     text = row.mark_text(align="left", dx=4, dy=-6, color=colours.muted, fontSize=11)
-    rule = row.mark_rule(color=colours.bad, strokeDash=[5, 3]).encode(y="limit:Q")
-    return [rule, text.encode(y="limit:Q", x=alt.value(0), text="label:N")]
+    rule = row.mark_rule(color=colours.bad, strokeDash=[5, 3]).encode(y=alt.Y("limit:Q"))
+    return [rule, text.encode(y=alt.Y("limit:Q"), x=alt.value(0), text=alt.Text("label:N"))]
 
 
 def _time(field: str) -> Any:
@@ -263,23 +264,30 @@ def _tips(frame: pl.DataFrame) -> list[Any]:
     return shown
 
 
-def _finish(chart: Chart, colours: Palette, height: int) -> Chart:
-    axis = {
-        "labelColor": colours.muted,
-        "titleColor": colours.muted,
-        "gridColor": colours.faint,
-        "domainColor": colours.faint,
-        "tickColor": colours.faint,
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "titlePadding": 6,
-    }
-    font = '"Source Sans", "Source Sans 3", sans-serif'
-    return (
-        chart.properties(height=height, width="container", background="transparent")
-        .configure(font=font, padding={"left": 2, "right": 12, "top": 6, "bottom": 2})
-        .configure_axis(**axis)
-        .configure_axisX(grid=False)
-        .configure_view(stroke=None)
+def finish(chart: Chart, colours: Palette, height: int) -> Chart:
+    """The common look, put on a chart that nobody else holds: changed in place, because each chained `configure_` of Altair copies all of it."""
+    chart.height, chart.width, chart.background = height, "container", "transparent"
+    chart.config = _config(colours)
+    return chart
+
+
+@cache
+def _config(colours: Palette) -> Any:
+    axis = alt.Axis(
+        labelColor=colours.muted,
+        titleColor=colours.muted,
+        gridColor=colours.faint,
+        domainColor=colours.faint,
+        tickColor=colours.faint,
+        labelFontSize=11,
+        titleFontSize=11,
+        titleFontWeight="normal",
+        titlePadding=6,
+    )
+    return alt.Config(
+        font='"Source Sans", "Source Sans 3", sans-serif',
+        padding={"left": 2, "right": 12, "top": 6, "bottom": 2},
+        axis=axis,
+        axisX=alt.Axis(grid=False),
+        view=alt.ViewConfig(stroke=None),
     )

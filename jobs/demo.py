@@ -23,7 +23,7 @@ from controlplane.settings import Settings, SettingsError, load, shipped_policy
 from controlplane.simulation.review import ReviewConfig
 from controlplane.simulation.world import World, WorldConfig
 from controlplane.store.landing import LandingWriter
-from jobs import demo_report, drift, publish, slack_listen
+from jobs import demo_report, demo_standing, drift, publish, slack_listen
 from jobs.console import stderr
 from jobs.control import Control, control_process
 from jobs.demo_evaluation import BROKEN_TOPICS, OfflineEvaluation
@@ -69,6 +69,8 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
             report = reports[0] if reports else start_drift(story)
             progress("waiting for the drift report (Evidently)", 1.0)
             report.finish()
+            progress("topics, answers to label, the trade-off", 1.0)
+            demo_standing.leave(control.deps, clock.now)
             progress("pinning the weekly review", 1.0)
             demo_report.pin_review(control.deps, clock.now)
             demo_report.write_report(control.deps, clock.now)

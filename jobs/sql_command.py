@@ -100,8 +100,9 @@ def run_sql(home: str | None, query: str) -> Found:
         raise SettingsError(f"{path} does not exist yet: `controlplane ingest FILE` makes it")
     try:
         connection = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
-    except duckdb.IOException as error:
-        if "lock" not in str(error).lower():
+    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        # Another process has the file, or this very one has it open for writing: either way its control API is asked.
+        if not any(words in str(error).lower() for words in ("lock", "same database file")):
             raise
         return _ask_control(settings, query)
     try:

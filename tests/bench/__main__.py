@@ -27,6 +27,7 @@ from tests.bench import (
     groundedness,
     ingest_bench,
     intents,
+    pages_bench,
     reaction_bench,
     retrieval,
     safety,
@@ -43,7 +44,7 @@ def main() -> None:
         "names",
         nargs="*",
         help="ingest, tick, assistant, retrieval, groundedness, safety, latency, cache, forecast, intents, sampling, backtest, drift, "
-        "experiment, weekly, reaction; default: all",
+        "experiment, weekly, reaction, pages; default: all",
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="lines of the ingest benchmark")
     options = parser.parse_args()
@@ -66,6 +67,7 @@ def main() -> None:
         "cause": cause_bench.run,
         "weekly": weekly_bench.run,
         "reaction": reaction_bench.run,
+        "pages": pages_bench.run,
     }
     unknown = sorted(set(options.names) - set(benches))
     if unknown:
