@@ -32,6 +32,7 @@ _TOP = (
 )
 _WAITS = ("group_wait", "group_interval", "repeat_interval")
 _VARIABLE = re.compile(r"\$(SLACK_CHANNEL|SLACK_REVIEW_CHANNEL|CONTROLPLANE_ALERT_[A-Z0-9_]+)")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _SLACK_USER = re.compile(r"[UW][A-Z0-9]{2,20}")
 _NEEDS = {"slack": ("channel",), "webhook": ("url", "secret"), "alertmanager": ("url",), CONSOLE: ()}
 
@@ -238,9 +239,9 @@ class _Parts:
         return tuple(found)
 
     def _people(self) -> tuple[tuple[Person, ...], tuple[Rota, ...]]:
-        people, rotas, seen, ids, reader = [], [], set[str](), set[str](), self.reader
+        people, rotas, seen, ids, reader = list[Person](), list[Rota](), set[str](), set[str](), self.reader
         roles = tuple(str(role) for role in Role if role is not Role.PRODUCER)
-        for path, table in reader.tables(self.raw, "people", ("name", "role", "slack")):
+        for path, table in reader.tables(self.raw, "people", ("name", "role", "slack", "email")):
             name, role = reader.text(table, path, "name"), reader.choice(table, path, "role", roles)
             slack = reader.text(table, path, "slack", "")
             self._unique(path, name, seen)
@@ -248,7 +249,8 @@ class _Parts:
                 remedy = 'write the member id of Slack, such as "U024BE7LH", each once'
                 reader.problem((*path, "slack"), f"{slack!r} is no member id, or that of another person", remedy)
             ids.add(slack)
-            people.append(Person(name, Role(role) if role in roles else Role.VIEWER, slack))
+            email = self._email(path, table, {person.email.casefold() for person in people})
+            people.append(Person(name, Role(role) if role in roles else Role.VIEWER, slack, email))
         names = {person.name for person in people}
         for path, table in reader.tables(
             self.raw, "rotas", ("name", "people", "first_day", "hands_over", "zone", "days")
@@ -262,6 +264,14 @@ class _Parts:
             days = reader.whole(table, path, "days", 1)
             rotas.append(Rota(name, members, day, clock, reader.zone(table, path), days))
         return tuple(people), tuple(rotas)
+
+    def _email(self, path: Path, table: Mapping[str, Any], taken: set[str]) -> str:
+        """The address under which a provider knows the person, each once, however it is written."""
+        email = self.reader.text(table, path, "email", "")
+        if email and (not _EMAIL.fullmatch(email) or email.casefold() in taken):
+            remedy = 'write the address with which the person logs in, such as "ana@example.com", each once'
+            self.reader.problem((*path, "email"), f"{email!r} is no e-mail address, or that of another person", remedy)
+        return email
 
     def _ladder(self, receivers: Iterable[ReceiverSpec], names: set[str]) -> tuple[Tier, ...]:
         found, seen, reader = [], set[str](), self.reader

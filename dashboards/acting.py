@@ -33,7 +33,7 @@ def button(
         confirm(now, key, label, consequence, send)
 
 
-@st.dialog("Please confirm")
+@st.dialog("Please confirm", on_dismiss="rerun")  # a page that stood still behind the dialog goes on
 def confirm(now: View, key: str, label: str, consequence: str, send: Send) -> None:
     """Label, consequence, who and why; nothing is sent before both are given."""
     st.markdown(f"**{label}**")

@@ -7,7 +7,7 @@ time, and puts the result into words; an unreadable policy or a missing measurem
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import exp
 
@@ -21,15 +21,20 @@ from controlplane.core.review import ReviewTally, review_requirements
 from controlplane.core.silence import heard, unheard
 from controlplane.core.triggers import CertificateStanding, last_block
 from controlplane.store.state_rows import CHANGES
+from dashboards import review_outlook as outlook
 from dashboards.values import State
 from dashboards.words import clock, duration, percent, title_of, trigger_title
 
 GOOD, WAIT, BAD, QUIET = "good", "wait", "bad", "quiet"
+CUSTOMERS, TIME, DATA = "Customers treated", "Time in this stage", "Every trigger has data"
+CERTIFICATE = "certificate "
 
 
 @dataclass(frozen=True)
 class Line:
-    """One requirement of the gate in words; `gap` says what is missing, `progress` is 0..1 where it can be measured."""
+    """One requirement of the gate in words; `gap` says what is missing, `progress` is 0..1 where it can be measured.
+
+    `left`: how much is missing and when that may be there, where it can be told; `when` the same in words."""
 
     name: str
     tone: str
@@ -37,6 +42,8 @@ class Line:
     need: str
     gap: str
     progress: float | None = None
+    left: outlook.Left | None = None
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,8 @@ class Answer:
     lines: tuple[Line, ...] = ()
 
 
-def answer(state: State) -> Answer:
-    """May it grow?"""
+def answer(state: State, traffic: outlook.Traffic | None = None) -> Answer:
+    """May it grow? `traffic`: what was measured in this stage, for the date."""
     rollout = state.rollout
     if rollout is None:
         return Answer(
@@ -66,7 +73,7 @@ def answer(state: State) -> Answer:
     if rollout.state is RolloutState.COMPLETE or following is None:
         holdback = f"{percent(1 - rollout.share)} stay on the {state.policy.baseline} as the comparison."
         return Answer(f"Fully rolled out at {percent(rollout.share)}.", f"{rollout.release}. {holdback}", GOOD)
-    return _gate_answer(state, state.policy, following)
+    return _gate_answer(state, state.policy, following, traffic)
 
 
 def next_stage(state: State) -> Stage | None:
@@ -185,22 +192,77 @@ def _rolled_back(state: State) -> Answer:
     )
 
 
-def _gate_answer(state: State, policy: Policy, following: Stage) -> Answer:
+def _gate_answer(state: State, policy: Policy, following: Stage, traffic: outlook.Traffic | None) -> Answer:
     result = gate(state)
     assert result is not None
-    lines = tuple(_line(item, state, policy) for item in result.requirements)
+    lines = tuple(
+        _with_outlook(_line(item, state, policy), item, state, policy, traffic) for item in result.requirements
+    )
     question = f"May it grow to {percent(following.share)}?"
     if result.verdict is Verdict.PASS:
         sentence = f"Every requirement is met. `controlplane promote` takes it from {percent(_share(state))} to {percent(following.share)}."
         return Answer(f"{question} Yes.", sentence, GOOD, lines)
-    missing = [line for line in lines if line.tone != GOOD]
-    named = "; ".join(line.gap for line in missing[:3])
-    more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
-    counted = f"{len(missing)} of {len(lines)} requirements {'is' if len(missing) == 1 else 'are'} missing"
     barred = result.verdict is Verdict.FAIL
     return Answer(
-        f"{question} {'No.' if barred else 'Not yet.'}", f"{counted}: {named}{more}.", BAD if barred else WAIT, lines
+        f"{question} {'No.' if barred else 'Not yet.'}",
+        _missing_sentence(lines, policy.baseline),
+        BAD if barred else WAIT,
+        lines,
     )
+
+
+def _missing_sentence(lines: tuple[Line, ...], baseline: str) -> str:
+    """What is missing: what speaks against it first, then what takes longest with its date, then the rest in a few words."""
+    missing = [line for line in lines if line.tone != GOOD]
+    barring = [line for line in missing if line.tone == BAD]
+    timed = [line for line in missing if line.left is not None and line.left.latest is not None and line not in barring]
+    slowest = max(timed, key=lambda line: line.left.latest, default=None)  # type: ignore[union-attr, arg-type, return-value]
+    lead = [*barring, *([slowest] if slowest is not None else [])] or missing[:1]
+    first = "; ".join(
+        _capital(_with_date(line, baseline)) if line is lead[0] else _with_date(line, baseline) for line in lead
+    )
+    rest = [line for line in missing if line not in lead]
+    if not rest:
+        return f"{first}."
+    rest.sort(key=lambda line: (line.left is None, line.name == DATA))
+    named = "; ".join(line.gap for line in rest[:4])
+    more = f"; and {len(rest) - 4} more" if len(rest) > 4 else ""
+    return f"{first}. Also missing: {named}{more}."
+
+
+def _with_date(line: Line, baseline: str) -> str:
+    """The gap with how many customers it takes and when: `CSAT is not certified: it needs about 1,900 more customers, likely Thursday`."""
+    left = line.left
+    if left is None or line.name == CUSTOMERS:
+        return f"{line.gap}{f', {line.when}' if line.when else ''}"
+    needs = f"it needs {outlook.about(left.more)} more customers" if left.more else ""
+    when = (f"{line.when} if it is as good as the {baseline}" if left.alike else line.when) or left.why
+    return f"{line.gap}{f': {needs}' if needs else ''}{f', {when}' if when else ''}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _with_outlook(line: Line, item: Requirement, state: State, policy: Policy, traffic: outlook.Traffic | None) -> Line:
+    """The line with how much is left and when; nothing for what is met, and for what only a person or chance decides."""
+    version = stage_version(state)
+    found = outlook.pace(state, version)
+    if line.tone == GOOD or found is None or state.rollout is None:
+        return line
+    left = None
+    if line.name == CUSTOMERS:
+        left = outlook.customers(found, int(item.need))
+    elif line.name == TIME:
+        wait = timedelta(minutes=policy.phase(state.rollout.phase).min_minutes - found.minutes)
+        left = outlook.Left(None, wait, wait)
+    elif item.name.startswith(CERTIFICATE):
+        name = item.name.removeprefix(CERTIFICATE)
+        certificate = next(one for one in policy.certificates if one.name == name)
+        stage = policy.stages[state.rollout.stage]
+        standing = standings(state, version).get(name)
+        left = outlook.certificate(policy, stage, certificate, standing, found, traffic)
+    return line if left is None else replace(line, left=left, when=outlook.likely(state.meta.now, left))
 
 
 def _share(state: State) -> float:
@@ -211,42 +273,73 @@ def _line(item: Requirement, state: State, policy: Policy) -> Line:
     tone = GOOD if item.verdict is Verdict.PASS else BAD if item.verdict is Verdict.FAIL else WAIT
     rollout = state.rollout
     assert rollout is not None
-    if item.name.startswith("certificate "):
+    if item.name.startswith(CERTIFICATE):
         return _certificate_line(item, tone, state, policy)
     if item.name == "time in stage":
         need = timedelta(minutes=policy.phase(rollout.phase).min_minutes)
         age = state.meta.now - rollout.stage_started_at
-        gap = f"{duration(age)} of {duration(need)} in this stage"
-        return Line("Time in this stage", tone, duration(age), duration(need), gap, _part(age / need if need else 1.0))
+        gap = f"{duration(max(need - age, timedelta(0)))} in this stage"
+        return Line(TIME, tone, duration(age), duration(need), gap, _part(age / need if need else 1.0))
     if item.name == "treated customers":
         have, wanted = int(item.have), int(item.need)
-        gap = f"{have:,} of {wanted:,} customers treated"
-        return Line("Customers treated", tone, f"{have:,}", f"{wanted:,}", gap, _part(have / wanted if wanted else 1.0))
-    names = {
-        "state": ("Rollout is running", f"the rollout is {item.have.lower().replace('_', ' ')}"),
+        gap = f"{max(wanted - have, 0):,} more customers"
+        return Line(CUSTOMERS, tone, f"{have:,}", f"{wanted:,}", gap, _part(have / wanted if wanted else 1.0))
+    if item.name == "triggers have data":
+        return _data_line(item, tone)
+    name, gap = _names(item, state).get(item.name, (_capital(item.name), f"{item.name}: {item.have}"))
+    return Line(name, tone, _plain(item.have), item.need.lower(), gap)
+
+
+def _names(item: Requirement, state: State) -> dict[str, tuple[str, str]]:
+    """Title of a requirement, and what is missing in words."""
+    rollout = state.rollout
+    stands = "" if rollout is None else str(rollout.state).lower().replace("_", " ")
+    needed = item.need.partition(" ")[0]
+    people = "one person" if needed == "1" else f"{needed} people"
+    return {
+        "state": ("Rollout is running", f"the rollout is {stands}"),
         "no trigger fired": ("No trigger has fired", f"fired: {', '.join(map(trigger_title, state.firing))}"),
         "fresh data": ("Data is fresh", "the data is stale"),
         "facts as old as the state": ("Facts are complete", item.have),
-        "triggers have data": ("Every trigger has data", item.have),
         "valid comparison": ("Comparison is valid", f"the comparison is not valid: {item.have}"),
-        "cooldown": ("Cooldown has passed", f"cooldown: {item.have}"),
-        "approvals": ("Approved by a person", f"approvals: {item.have}, {item.need} needed"),
+        "cooldown": ("Cooldown has passed", f"the cooldown ({item.have})"),
+        "approvals": ("Approved by a person", f"the approval of {people} who did not write the release"),
     }
-    name, gap = names.get(item.name, (item.name, f"{item.name}: {item.have}, {item.need} needed"))
-    return Line(name, tone, item.have.lower(), item.need.lower(), gap)
+
+
+def _plain(have: str) -> str:
+    """States of the machine as words; people's names stay as they are written."""
+    return have.lower().replace("_", " ") if have.isupper() else have
+
+
+def _data_line(item: Requirement, tone: str) -> Line:
+    """Which triggers have heard nothing, by their titles."""
+    parts = [part.strip() for part in item.have.split(",")] if tone != GOOD else []
+    silent = [trigger_title(part.removeprefix("nothing heard by ")) for part in parts if part.startswith("nothing")]
+    stopped = [title_of(part.removesuffix(" has stopped")) for part in parts if part.endswith("has stopped")]
+    told = [f"none yet for {_list(silent)}"] * bool(silent) + [f"stopped for {_list(stopped)}"] * bool(stopped)
+    gap = [f"first data for {_list(silent)}"] * bool(silent) + [f"data for {_list(stopped)}, which has stopped"] * bool(
+        stopped
+    )
+    return Line(DATA, tone, "; ".join(told) or "all", "all that act", " and ".join(gap))
+
+
+def _list(names: list[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def _certificate_line(item: Requirement, tone: str, state: State, policy: Policy) -> Line:
-    name = item.name.removeprefix("certificate ")
+    name = item.name.removeprefix(CERTIFICATE)
     certificate = next(one for one in policy.certificates if one.name == name)
     standing = standings(state, stage_version(state)).get(name)
     title = title_of(certificate.metric)
     label = f"{title} certified not worse by {margin_text(certificate)}"
+    gap = f"{title} is not certified"
     if standing is None or standing.blocks == 0:
-        return Line(label, tone, "no comparable data yet", "evidence", f"{title} has no comparable data yet", 0.0)
+        return Line(label, tone, "no comparable data yet", "evidence", gap, 0.0)
     have, need = exp(min(standing.log_e, 700.0)), exp(standing.log_threshold)
     shown = f"{have:.2g}" if have < 10 else f"{have:.0f}" if have < 1e4 else "over 10,000"
-    gap = f"{title} is not certified yet (evidence {shown} of {need:.0f})"
     return Line(label, tone, f"evidence {shown}", f"{need:.0f}", gap, _part(standing.log_e / standing.log_threshold))
 
 

@@ -1,6 +1,6 @@
-"""The dashboards: `python -m streamlit run dashboards/app.py`, better through `dashboards.launch`, which sets theme and privacy.
+"""The dashboards: pages and navigation; `dashboards.launch` starts them.
 
-Every page carries the live strip; pages are files in app_pages, so that tests and links can name them.
+`dashboards.asgi` serves it behind the door. Every page carries the live strip; pages are files in app_pages, so that tests and links can name them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from controlplane.store.snapshot import NoSnapshot
-from dashboards import shell, theme, ui
+from dashboards import config, person, shell, strip, theme
 from dashboards.config import REFRESH_SECONDS
 
 ICON = "\U0001f6e1\ufe0f"
@@ -37,15 +37,19 @@ PAGES = (
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def live_strip() -> None:
-    """State, share, firing, data age: of the newest snapshot, whatever the page shows."""
+    """State, share, firing, data age: of the newest snapshot, whatever the page shows; and who is logged in."""
     found = shell.look()
-    if not isinstance(found, NoSnapshot):
-        ui.strip(found.state, found.ref, datetime.now(UTC))
+    if isinstance(found, NoSnapshot):
+        chosen = config.load()
+        strip.show_empty(person.current(chosen), person.can_log_in(chosen))
+    else:
+        strip.show(found, datetime.now(UTC))
 
 
 def main() -> None:
     """Configure, navigate, run the chosen page under the strip."""
     st.set_page_config(page_title="Control plane", page_icon=ICON, layout="wide")
+    person.log_in_where_asked(config.load())
     pages = [
         st.Page(file, title=title, url_path=path, default=index == 0) for index, (file, title, path) in enumerate(PAGES)
     ]

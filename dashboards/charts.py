@@ -122,29 +122,6 @@ def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
     return finish(alt.layer(*layers), colours, height)
 
 
-def latency(frame: pl.DataFrame, slo_ms: float | None, colours: Palette) -> Chart:
-    """p50 and p95 of both arms per hour with their intervals and the objective. frame: start, arm, quantile, value, low, high, last."""
-    drawn = [*frame["value"].to_list(), *([slo_ms] if slo_ms else [])]
-    low, high = 0.8 * min(drawn), 1.25 * max(drawn)
-    values = [v * 10**power for power in range(7) for v in (1, 2, 5) if low <= v * 10**power <= high]
-    y = alt.Y(
-        "value:Q",
-        title="ms (log scale)",
-        scale=alt.Scale(type="log", nice=False, domain=[low, high], clamp=True),
-        axis=alt.Axis(values=values, format="~s"),
-    )
-    colour = _arm_colour(colours)
-    base = alt.Chart(frame).encode(x=_time("start"), color=colour)
-    bars = base.mark_rule(strokeWidth=1.4, opacity=0.6).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
-    line = base.mark_line(point=alt.OverlayMarkDef(size=26), strokeWidth=2)
-    names = alt.Chart(frame.filter(pl.col("last"))).mark_text(align="left", dx=6, fontSize=11)
-    layers = [bars, line.encode(y=y, detail=alt.Detail("quantile:N"), strokeDash=_arm_dash(), tooltip=_tips(frame.drop("last")))]
-    layers.append(names.encode(x=alt.X("start:T"), y=alt.Y("value:Q"), text=alt.Text("quantile:N"), color=colour))
-    if slo_ms is not None:
-        layers += _limit(slo_ms, f"objective for p95: {slo_ms:,.0f} ms", colours)
-    return finish(alt.layer(*layers), colours, 270)
-
-
 def rates(frame: pl.DataFrame, limit: float | None, colours: Palette, height: int = 170) -> Chart:
     """A failure rate of both arms per bin, with the policy's limit. frame: start, arm, value, low, high."""
     reach = max(1.25 * float(frame["value"].to_numpy().max()), 1.6 * (limit or 0.0), 0.02)

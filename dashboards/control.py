@@ -11,22 +11,15 @@ from typing import Any
 
 import httpx
 
-from controlplane.core.model import RolloutState
 from controlplane.core.roles import Role
 from dashboards.config import Config
 
 TIMEOUT_SECONDS = 5.0
 ASK_SECONDS = 30.0
 ROLE_HEADER = "X-Controlplane-Role"
-READ_ONLY = "Read-only: log in with a token, or start the dashboards with CONTROLPLANE_URL and CONTROLPLANE_TOKEN."
+READ_ONLY = "Read-only: log in first. Without a way to log in, start the dashboards with CONTROLPLANE_URL and CONTROLPLANE_TOKEN."
 SILENT = "The control process did not answer; is it running?"
-SAFER = ("hold", "rollback")
-ACTIONS = {
-    RolloutState.RUNNING: ("hold", "rollback"),
-    RolloutState.HELD: ("resume", "rollback"),
-    RolloutState.COMPLETE: ("hold", "rollback"),
-    RolloutState.ROLLED_BACK: (),
-}
+SAFER = ("hold", "rollback", "disable-execution")
 
 
 @dataclass(frozen=True)
@@ -94,22 +87,18 @@ def task(config: Config, role: Role | None, task_id: str) -> Progress:
     return Progress(told["state"], told["part"], told["text"], told["answer"])
 
 
-def _headers(config: Config, role: Role | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {config.token}", **({ROLE_HEADER: str(role)} if role else {})}
+def _headers(config: Config, role: Role) -> dict[str, str]:
+    """The dashboards' own token, and the role of the person: without it the control process would take the token's, an admin's."""
+    return {"Authorization": f"Bearer {config.token}", ROLE_HEADER: str(role)}
 
 
-def allowed(state: RolloutState) -> tuple[str, ...]:
-    """The actions that a rollout in this state takes from a person here."""
-    return ACTIONS[state]
-
-
-def act(config: Config, action: str, actor: str, reason: str, seen_version: int, role: Role | None = None) -> Outcome:
-    """Send one confirmed action in a person's name. Never raises: every failure is an Outcome that says what to do.
+def act(config: Config, action: str, actor: str, reason: str, seen_version: int, role: Role | None) -> Outcome:
+    """Send one confirmed action in a person's name and role. Never raises: every failure is an Outcome that says what to do.
 
     Going on is refused when the rollout has changed since the version that the person saw; making it safer never is.
     """
-    if not config.may_act:
-        return Outcome(False, "Read-only: set CONTROLPLANE_URL and CONTROLPLANE_TOKEN for the dashboards to act.")
+    if not config.may_act or role is None:
+        return Outcome(False, READ_ONLY)
     url = f"{config.control_url}/v1/actions/{action}"
     wish: dict[str, object] = {"actor": actor, "reason": reason}
     if action not in SAFER:
@@ -125,7 +114,7 @@ def act(config: Config, action: str, actor: str, reason: str, seen_version: int,
         return Outcome(False, "The control process did not answer. Use `controlplane rollback` where it runs.")
     if answer.is_success:
         return Outcome(True, f"{_PAST[action]}. The page shows it as soon as the next snapshot is published.")
-    if answer.status_code in (401, 403):
+    if answer.status_code == 401:
         return Outcome(False, "The control process refused the token of these dashboards.")
     return Outcome(False, f"Refused: {_reason(answer)}")
 
@@ -134,6 +123,9 @@ _PAST = {
     "hold": "The ramp is held",
     "resume": "The ramp goes on",
     "rollback": "The traffic is cut; the cut is being verified",
+    "promote": "It grows to the next stage",
+    "disable-execution": "Workflows are switched off",
+    "enable-execution": "Workflows are switched on again",
 }
 
 

@@ -71,13 +71,19 @@ def measures(
     path: str, key: str, spans: tuple[tuple[datetime, datetime], ...], mature_until: tuple[tuple[str, datetime], ...]
 ) -> pl.DataFrame:
     """Sums per metric, span and arm: metric, span (index), arm, n, x, total, total_sq (mature), n_all."""
-    params = {
+    return read(path, "pages/measures", measure_params(spans, mature_until))
+
+
+def measure_params(
+    spans: tuple[tuple[datetime, datetime], ...], mature_until: tuple[tuple[str, datetime], ...]
+) -> dict[str, Any]:
+    """The parameters of `pages/measures`."""
+    return {
         "starts": [_naive(since) for since, _ in spans],
         "ends": [_naive(until) for _, until in spans],
         "metrics": [name for name, _ in mature_until],
         "mature_until": [_naive(moment) for _, moment in mature_until],
     }
-    return read(path, "pages/measures", params)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -93,12 +99,6 @@ def trend(
 def volume(path: str, key: str, since: datetime, until: datetime) -> pl.DataFrame:
     """Conversations per arm and eligibility: arm, eligible, n."""
     return read(path, "pages/volume", {"since": _naive(since), "until": _naive(until)})
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def latency(path: str, key: str, since: datetime, until: datetime) -> pl.DataFrame:
-    """Latency histogram per hour and arm: start, arm, bucket, n."""
-    return read(path, "pages/latency", {"since": _naive(since), "until": _naive(until)})
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

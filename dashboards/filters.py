@@ -54,6 +54,23 @@ def switch(param: str, label: str, default: bool = False, help: str = "") -> boo
     return bool(chosen)
 
 
+def number(
+    param: str, label: str, default: float, low: float, high: float, step: float, form: str = "%g", help: str = ""
+) -> float:
+    """A number within its limits; an address that names none, or one outside, means the default."""
+    try:
+        asked = float(st.query_params.get(param, default))
+    except ValueError:
+        asked = default
+    start = asked if low <= asked <= high else default
+    more: dict[str, Any] = {"help": help} if help else {}
+    key = f"pick_{param}"
+    value = st.number_input(label, float(low), float(high), float(start), float(step), format=form, key=key, **more)
+    chosen = default if value is None else float(value)
+    _remember(param, f"{chosen:g}", f"{default:g}")
+    return chosen
+
+
 def _remember(param: str, value: str, default: str) -> None:
     """What differs from the default stands in the address; the rest would only make it long."""
     if value != default:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from math import exp, inf, isfinite, sqrt
+from math import exp, inf, sqrt
 from typing import Any
 
 import polars as pl
 
-from controlplane.core.estimates import Interval, Sums, quantile, wilson
+from controlplane.core.estimates import Interval, Sums, wilson
 from controlplane.core.metrics import Metric
 from controlplane.core.policy import Policy
 from dashboards.answers import Span
@@ -40,7 +40,7 @@ def trend(sums: pl.DataFrame, metric: Metric, width: timedelta) -> pl.DataFrame:
     """
     rows = []
     for row in sums.filter(pl.col("metric") == metric.name).to_dicts():
-        found = _interval(metric, row)
+        found = interval_of(metric, row)
         if found is not None:
             values = {"value": found.estimate, "low": found.low, "high": found.high}
             rows.append({"start": row["start"], "arm": row["arm"], "n": row["n"], **values})
@@ -49,7 +49,8 @@ def trend(sums: pl.DataFrame, metric: Metric, width: timedelta) -> pl.DataFrame:
     return known.sort("arm", "start").with_columns(run=gap.cum_sum().over("arm"))
 
 
-def _interval(metric: Metric, row: dict[str, float]) -> Interval | None:
+def interval_of(metric: Metric, row: Mapping[str, float]) -> Interval | None:
+    """A rate with Wilson's interval, a mean with the normal one; None where nothing was counted."""
     if metric.kind in RATES:
         return wilson(row["x"], row["n"])
     if row["n"] < 2:
@@ -122,25 +123,6 @@ def evidence(frame: pl.DataFrame, trigger: str) -> pl.DataFrame:
     chosen = frame.filter(pl.col("trigger") == trigger)
     gap = (pl.col("log_e") - pl.col("log_threshold")).fill_null(-inf).exp().clip(FLOOR, CEILING)
     return chosen.select("start", gap.alias("ratio"), "fired", "n_t", "n_c")
-
-
-def latency(histograms: pl.DataFrame) -> pl.DataFrame:
-    """start, arm, quantile (p50, p95), value, low, high in ms, last (whether it is the arm's newest hour)."""
-    schema: dict[str, Any] = {**POINT, "quantile": pl.String, "last": pl.Boolean}
-    rows = []
-    newest = histograms["start"].max()
-    known = histograms.filter(pl.col("arm").is_in(["assistant", "baseline"]))
-    for (start, arm), group in known.group_by("start", "arm", maintain_order=True):
-        histogram = dict(zip(group["bucket"].to_list(), group["n"].to_list(), strict=True))
-        n = sum(histogram.values())
-        for name, q in (("p50", 0.5), ("p95", 0.95)):
-            found = quantile(histogram, q)
-            if found is None:
-                continue
-            low, high = found.low or found.estimate, found.high if isfinite(found.high) else found.estimate
-            point = {"start": start, "arm": arm, "value": found.estimate, "low": low, "high": high, "n": n}
-            rows.append({**point, "quantile": name, "last": start == newest})
-    return pl.DataFrame(rows, schema=schema)
 
 
 def volume_bins(sums: pl.DataFrame, width: timedelta) -> pl.DataFrame:

@@ -13,10 +13,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from controlplane.settings import SettingsError
 from dashboards import theme
-from dashboards.config import DEFAULT_HOME
+from dashboards.config import DEFAULT_HOME, serving
 
-APP = Path(__file__).with_name("app.py")
+APP = Path(__file__).with_name("asgi.py")
 
 
 def command(port: int, host: str = "127.0.0.1") -> list[str]:
@@ -61,6 +62,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8322)
     parser.add_argument("--home", type=Path, default=Path(os.environ.get("CONTROLPLANE_HOME") or DEFAULT_HOME))
     chosen = parser.parse_args()
+    try:
+        serving()
+    except SettingsError as error:
+        parser.error(str(error))
     secrets = (os.environ.get(name) for name in ("CONTROLPLANE_URL", "CONTROLPLANE_TOKEN"))
     argv = command(chosen.port)
     os.execve(argv[0], argv, environment(chosen.home, os.environ, *secrets))

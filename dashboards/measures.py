@@ -1,18 +1,19 @@
 """Success measures: the assistant against the baseline, with interval, counts, maturity and a verdict. Pure.
 
 Rules
-- Only eligible conversations are compared, and only mature ones; how much is mature is shown.
+- Only eligible conversations are compared, and only mature ones; how much is mature is shown. Where nothing is mature yet, the young values
+  are given as provisional: without a verdict, because they will change.
 - A window may hold several shares of traffic. They are never pooled (Simpson): each span of one share gives a difference, and
   those are averaged with weights `nT nC / (nT + nC)`.
 - The interval is the anytime one of STATISTICS section 3, so it may be looked at every day. It never decides anything.
 - Improved and worse mean that the interval leaves zero on one side; not worse, that it stays within the policy's margin.
-  Everything else is unknown, and unknown is said.
+  Where the comparison is unknown, an absolute limit of the policy may still have a verdict. Everything else is unknown, and unknown is said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -25,8 +26,10 @@ from dashboards.answers import Span
 from dashboards.values import State
 
 ALPHA = 0.05
-PROGRAMME = ("csat", "escalation_rate", "misclassification_rate", "resolution_time", "misrouting_rate")
-WATCHED = ("resolution_rate", "contact_rate", "hallucination_rate", "csat_response_rate")
+PROGRAMME = ("csat", "escalation_rate", "contact_rate", "resolution_time", "misrouting_rate", "cost_per_resolved")
+WATCHED = ("resolution_rate", "misclassification_rate", "hallucination_rate", "csat_response_rate")
+YOUNG = {"n": "n_all", "x": "x_all", "total": "total_all", "total_sq": "total_sq_all"}
+FEWEST_BINS = 8  # for an interval of a ratio
 IMPROVED, NOT_WORSE, WORSE, UNKNOWN = "improved", "not worse", "worse", "unknown"
 RATES = (MetricKind.TWO_SAMPLE, MetricKind.ONE_SAMPLE, DisplayKind.RATE)
 
@@ -48,6 +51,7 @@ class Measure:
     margin: float | None
     limit: float | None
     verdict: str
+    provisional: bool = False
 
 
 def maturities(state: State, names: Iterable[str]) -> tuple[tuple[str, datetime], ...]:
@@ -64,13 +68,21 @@ def maturity(policy: Policy | None, name: str) -> timedelta:
 
 
 def measure(name: str, sums: pl.DataFrame, policy: Policy | None) -> Measure:
-    """The measure of one metric from `dashboards.data.measures`."""
-    metric = METRICS[name]
+    """The measure of one metric from `dashboards.data.measures`; provisional where nothing of the assistant's is mature."""
     rows = sums.filter(pl.col("metric") == name)
+    final = _measure(METRICS[name], rows, policy)
+    if final.n_treated or not rows["n_all"].sum() or "x_all" not in rows.columns:
+        return final
+    young = rows.with_columns(**{final_name: pl.col(all_name) for final_name, all_name in YOUNG.items()})
+    found = _measure(METRICS[name], young, policy)
+    return replace(found, mature=final.mature, verdict=UNKNOWN, provisional=found.treated is not None)
+
+
+def _measure(metric: Metric, rows: pl.DataFrame, policy: Policy | None) -> Measure:
     arms = {arm: rows.filter(pl.col("arm") == arm) for arm in ("assistant", "baseline")}
     strata = [_stratum(metric, rows.filter(pl.col("span") == span)) for span in rows["span"].unique().sort()]
     both = [(treated, control) for treated, control in strata if min(treated.n, control.n) >= 2]
-    margin, limit = margin_of(policy, name), limit_of(policy, name)
+    margin, limit = margin_of(policy, metric.name), limit_of(policy, metric.name)
     difference = stratified(both) if metric.comparable else None
     alone = _value_interval(metric, arms["assistant"])
     values = _standardised(both) if difference else {arm: _value(metric, frame) for arm, frame in arms.items()}
@@ -81,13 +93,39 @@ def measure(name: str, sums: pl.DataFrame, policy: Policy | None) -> Measure:
         n_treated=int(arms["assistant"]["n"].sum()),
         n_control=int(arms["baseline"]["n"].sum()),
         mature=_mature(arms["assistant"]),
-        maturity=maturity(policy, name),
+        maturity=maturity(policy, metric.name),
         difference=difference,
         interval=alone,
         margin=margin,
         limit=limit,
-        verdict=verdict(metric, difference, margin) if metric.comparable else limit_verdict(alone, limit),
+        verdict=_verdict(metric, difference, margin, alone, limit),
     )
+
+
+def _verdict(
+    metric: Metric, difference: Interval | None, margin: float | None, alone: Interval | None, limit: float | None
+) -> str:
+    """Of the comparison; where that can't tell, against the absolute limit that the policy sets."""
+    compared = verdict(metric, difference, margin) if metric.comparable else UNKNOWN
+    return compared if compared != UNKNOWN else limit_verdict(alone, limit)
+
+
+def ratio_interval(bins: pl.DataFrame, metric: Metric) -> Interval | None:
+    """A ratio's value with its 95 % interval from sums per bin (n, total): bins as clusters, linearised (Cochran 1977, 6.3; Student's t).
+
+    None for fewer than `FEWEST_BINS` bins with units, or without any.
+    """
+    known = bins.group_by("start").agg(pl.col("n", "total").sum()).filter(pl.col("n") > 0)
+    whole = int(known["n"].sum())
+    if known.height < FEWEST_BINS or whole == 0:
+        return None
+    from scipy import stats  # takes a moment to import, and most pages do without
+
+    value = float(known["total"].sum()) / whole
+    spread = float(((known["total"] - value * known["n"]) ** 2).sum())
+    error = (spread * known.height / (known.height - 1)) ** 0.5 / whole
+    half = float(stats.t.ppf(0.975, known.height - 1)) * error
+    return Interval(value * metric.scale, max(value - half, 0.0) * metric.scale, (value + half) * metric.scale)
 
 
 def stratified(strata: list[tuple[Sums, Sums]], alpha: float = ALPHA) -> Interval | None:

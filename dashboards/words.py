@@ -67,7 +67,8 @@ def value_text(metric: Metric, value: float | None) -> str:
         case unit if unit.startswith("points"):
             return f"{value:.2f}"
         case unit if unit.startswith("USD"):
-            return f"${value:.4f}" if value < 0.1 else f"${value:,.2f}"
+            tiny = f"${value:.6f}" if 0 < value < 0.001 else f"${value:.4f}"  # a model may cost a hundredth of a cent
+            return tiny if value < 0.1 else f"${value:,.2f}"
         case _:
             return f"{value:,.0f}"
 
@@ -77,20 +78,24 @@ def _seconds(value: float) -> str:
 
 
 def difference_text(metric: Metric, value: float) -> str:
-    """A difference with its sign and unit: shares in percentage points."""
-    sign = "+" if value > 0 else "\u2212" if value < 0 else "\u00b1"
-    size = abs(value)
+    """A difference with its sign and unit: shares in percentage points. What rounds to zero has no direction."""
+    size = _size_text(metric, abs(value))
+    nothing = not any(digit in "123456789" for digit in size)
+    return f"{chr(0xB1) if nothing else '+' if value > 0 else chr(0x2212)}{size}"
+
+
+def _size_text(metric: Metric, size: float) -> str:
     match metric.unit:
         case "share":
-            return f"{sign}{100 * size:.1f} pp"
+            return f"{100 * size:.1f} pp"
         case "seconds":
-            return f"{sign}{_seconds(size)}"
+            return _seconds(size)
         case "ms":
-            return f"{sign}{size:,.0f} ms"
+            return f"{size:,.0f} ms"
         case unit if unit.startswith("points"):
-            return f"{sign}{size:.2f}"
+            return f"{size:.2f}"
         case _:
-            return f"{sign}{size:,.2g}"
+            return f"{size:,.2g}"
 
 
 def count_text(count: int) -> str:

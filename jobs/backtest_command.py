@@ -19,6 +19,7 @@ from controlplane.analysis.backtest_ramp import TooLittleHistory
 from controlplane.core.policy import Policy
 from controlplane.settings import Settings
 from controlplane.store.backtest_facts import ARMS
+from controlplane.store.state import StateReader, StateWriter
 from controlplane.store.state_rows import AuditEntry, Commit, to_text
 from jobs.backtest_gate import FINISHED_EVENT, KIND, failing, vouched
 from jobs.backtest_history import histories, microseconds, opened, read_windows, workspace_or_none
@@ -54,7 +55,8 @@ def backtest_command(options: Options, now: datetime) -> dict[str, Any]:
     settings = workspace_or_none(options.home)
     deploys: tuple[int, ...] = ()
     if settings is not None and options.history is None:
-        windows, deploys = windows or _recorded_incidents(settings, now), _deploys(settings, now)
+        with open_state(settings, now) as state:
+            windows, deploys = windows or recorded_incidents(state), known_deploys(state)
     with opened(options.home, options.history, now) as warehouse:
         history, recorded = histories(warehouse, options.arm, both=bool(windows))
     request = Request(options.replays, options.seed, deploys, windows)
@@ -63,21 +65,22 @@ def backtest_command(options: Options, now: datetime) -> dict[str, Any]:
             result = backtest(policy, history, request, recorded, tick)
     except TooLittleHistory as error:
         fail(f"too little history for a backtest: {error}", BAD_INPUT)
-    result["detail"] |= {
-        "source": str(options.history or "workspace"),
-        "code": version("controlplane"),
-        "at": to_text(now),
-    }
+    complete(result, str(options.history or "workspace"), now, began)
+    return _kept(options, settings, policy, result, now)
+
+
+def complete(result: dict[str, Any], source: str, now: datetime, began: float) -> None:
+    """Add where the history came from, what made the result, what it holds against the policy, and how long it took since `began` (monotonic)."""
+    result["detail"] |= {"source": source, "code": version("controlplane"), "at": to_text(now)}
     result["failing"] = failing(result)
     result["seconds"] = round(time.monotonic() - began, 2)
-    return _kept(options, settings, policy, result, now)
 
 
 def _kept(
     options: Options, settings: Settings | None, policy: Policy, result: dict[str, Any], now: datetime
 ) -> dict[str, Any]:
     """Write the report, record the result where there is a workspace, and say where."""
-    artefact = f"backtest-{policy.hash[:8]}-{now:%Y%m%dT%H%M%S%f}"
+    artefact = name_of(policy, now)
     out = options.out
     if out is None and settings is not None:
         out = settings.workspace.reports / KIND / f"{artefact}.html"
@@ -86,7 +89,8 @@ def _kept(
         out.write_text(page(result), encoding="utf-8")
     recorded = None
     if settings is not None:
-        _record(settings, artefact, str(out), policy, result, options.actor, now)
+        with open_state(settings, now) as state:
+            record(state, artefact, str(out), policy, result, options.actor, now)
         recorded = artefact
     top = {name: result[name] for name in TOP}
     rest = {"ok": not result["failing"], "failing": result["failing"], "policy_hash": policy.hash, "recorded": recorded}
@@ -99,8 +103,13 @@ def _kept(
     }
 
 
-def _record(
-    settings: Settings, artefact: str, path: str, policy: Policy, result: Mapping[str, Any], actor: str, now: datetime
+def name_of(policy: Policy, now: datetime) -> str:
+    """The id of a backtest that is recorded now."""
+    return f"backtest-{policy.hash[:8]}-{now:%Y%m%dT%H%M%S%f}"
+
+
+def record(
+    state: StateWriter, artefact: str, path: str, policy: Policy, result: Mapping[str, Any], actor: str, now: datetime
 ) -> None:
     """One artefact and one audit row; the gate at `release start` wants both to agree."""
     about = result["detail"]["history"]
@@ -117,30 +126,26 @@ def _record(
         "seed": result["detail"]["seed"],
         "code": result["detail"]["code"],
     }
-    with open_state(settings, now) as state:
-        state.record_artefact(artefact, KIND, path, summary, now)
-        reason = "; ".join(result["failing"]) or f"verdict {rollbacks['verdict']}"
-        entry = AuditEntry(actor, FINISHED_EVENT, artefact, reason, vouched(summary))
-        state.commit(Commit(audit=(entry,)), now)
+    state.record_artefact(artefact, KIND, path, summary, now)
+    reason = "; ".join(result["failing"]) or f"verdict {rollbacks['verdict']}"
+    entry = AuditEntry(actor, FINISHED_EVENT, artefact, reason, vouched(summary))
+    state.commit(Commit(audit=(entry,)), now)
 
 
-def _recorded_incidents(settings: Settings, now: datetime) -> tuple[Window, ...]:
+def recorded_incidents(state: StateReader) -> tuple[Window, ...]:
     """Incidents of the workspace: from their onset, or else their detection, to the cut or resolution."""
-    with open_state(settings, now) as state:
-        rows = state.incidents()
     found = []
-    for row in rows:
+    for row in state.incidents():
         start, end = row.onset_at or row.detected_at, row.cut_at or row.resolved_at or row.detected_at
         if end > start:
             found.append(Window(row.title, microseconds(start), microseconds(end)))
     return tuple(found)
 
 
-def _deploys(settings: Settings, now: datetime) -> tuple[int, ...]:
-    """Known deploys of the workspace's rollouts, in microseconds: they draw weight in a replay as they did."""
-    with open_state(settings, now) as state:
-        rollout = state.rollout()
-        history = state.stages(rollout.rollout_id) if rollout is not None else []
+def known_deploys(state: StateReader) -> tuple[int, ...]:
+    """Known deploys of the workspace's rollout, in microseconds: they draw weight in a replay as they did."""
+    rollout = state.rollout()
+    history = state.stages(rollout.rollout_id) if rollout is not None else []
     return tuple(microseconds(row.started_at) for row in history if row.event == "deploy")
 
 

@@ -10,7 +10,7 @@ import typer
 from jobs.cli_feedback import review as review  # with the commands of the group that are there already
 from jobs.console import BAD_INPUT, REFUSED, Actor, AsJson, Home, Reason, can_write, clock, command, fail, show, stderr
 
-Out = Annotated[Path | None, typer.Option("--out", help="Write it as FILE.html or FILE.json, too.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write it as FILE.html, FILE.pdf or FILE.json, too.")]
 ReviewId = Annotated[str, typer.Argument(help="Id (2026-W46-v1), week (2026-W46: its newest version) or latest.")]
 
 
@@ -158,13 +158,13 @@ def review_correct(
 
 def _check_out(out: Path | None) -> None:
     """Say before the work what could not be written after it."""
-    if out is not None and out.suffix.lower() not in (".html", ".json"):
-        fail(f"--out {out}: name a file that ends in .html or .json", BAD_INPUT)
+    if out is not None and out.suffix.lower() not in (".html", ".pdf", ".json"):
+        fail(f"--out {out}: name a file that ends in .html, .pdf or .json", BAD_INPUT)
     can_write(out)
 
 
 def _write(out: Path | None, value: dict[str, Any]) -> None:
     if out is not None:
-        from jobs.weekly_command import file_text
+        from jobs.weekly_command import file_bytes
 
-        out.write_text(file_text(value, html=out.suffix.lower() == ".html"), encoding="utf-8")
+        out.write_bytes(file_bytes(value, out.suffix.lower()))

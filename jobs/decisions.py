@@ -8,7 +8,7 @@ from datetime import datetime
 from math import exp
 from typing import Any
 
-from alerts.model import Alert, Link, Reading, Severity, Times, promise_text, reading_of
+from alerts.model import Alert, Reading, Severity, Times, promise_text, reading_of
 from controlplane.core import tripwire
 from controlplane.core.assignment import baseline_release
 from controlplane.core.blocks import QUARTER_WEEKS
@@ -19,6 +19,7 @@ from controlplane.core.rollout import ActorKind, Change, Event, apply, history_n
 from controlplane.core.streams import is_exact
 from controlplane.core.tripwire import Misrouting
 from controlplane.store.state_rows import AuditEntry, Commit, Containment, IncidentRow, NewMessage, from_text, to_text
+from jobs import links
 
 _SEVERITY = {
     Event.ROLLBACK: Severity.CRITICAL,
@@ -296,7 +297,7 @@ def opening_alert(
         times=Times(onset=incident.onset_at, detected=incident.detected_at, cut=incident.cut_at),
         customers_exposed=incident.customers_exposed,
         done=(_DID[event].format(fallback=fallback(rollout, policy)),),
-        links=_links(dashboard_url),
+        links=links.of_incident(dashboard_url, incident.incident_id),
     )
 
 
@@ -305,7 +306,3 @@ def alert_readings(
 ) -> tuple[Reading, ...]:
     """Readings with their estimates ("", "" where there is none)."""
     return tuple(reading_of(reading, *estimates.get((reading.trigger, reading.segment), ("", ""))) for reading in fired)
-
-
-def _links(dashboard_url: str | None) -> tuple[Link, ...]:
-    return () if dashboard_url is None else (Link("Evidence", f"{dashboard_url}/live"),)

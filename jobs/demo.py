@@ -7,6 +7,7 @@ decides, a flag server on loopback is probed over HTTP. The same seed gives the 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from controlplane import settings_dashboards
 from controlplane.assistant import MENU_SERVICE, ReleaseConfig, ServiceProfile, SqliteBank, build_assistant, build_menu
 from controlplane.core.policy import Policy, parse
 from controlplane.settings import Settings, SettingsError, load, shipped_policy
@@ -31,7 +33,7 @@ from jobs.evaluation_run import Candidate
 from jobs.evaluation_subject import artefact_hashes, embedded
 from jobs.process import announce, control_url, withdraw
 from jobs.story import Release, Story, StoryClock
-from jobs.up import usable_port
+from jobs.up import LOG_IN, Dashboards, usable_port
 
 STORY_START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)  # a Monday; fixed, so that a seed gives the same times
 SOURCE = "embedded"
@@ -51,6 +53,7 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
     settings = fresh_workspace(home)
     if serve:
         usable_port(settings.dashboard_port)  # better told now than after the story
+        settings_dashboards.read(os.environ)
     policy = parse(shipped_policy("demo"), "demo.toml")
     clock = StoryClock(STORY_START)
     with ExitStack() as stack:
@@ -69,7 +72,7 @@ def run_demo(home: str | None, *, seed: int, healthy: bool, serve: bool, as_json
             report = reports[0] if reports else start_drift(story)
             progress("waiting for the drift report (Evidently)", 1.0)
             report.finish()
-            progress("topics, answers to label, the trade-off", 1.0)
+            progress("topics, answers to label, backtest, trade-off", 1.0)
             demo_standing.leave(control.deps, clock.now)
             progress("pinning the weekly review", 1.0)
             demo_report.pin_review(control.deps, clock.now)
@@ -182,10 +185,10 @@ def start_drift(story: Story) -> drift.DriftRun:
 
 def live(settings: Settings, control: Control, story: Story) -> None:
     """Dashboards and traffic in real time (the story's clock goes on) until Ctrl-C."""
-    from jobs.up import Dashboards
-
     child = Dashboards(settings.workspace.home, settings.dashboard_port, control.server.url, settings.token)
+    control.deps.dashboard_url = child.url
     stderr.print(f"dashboards on {child.url} (times are the story's, UTC); Ctrl-C ends")
+    stderr.print(f"{LOG_IN} {child.link}", soft_wrap=True)
     try:
         with slack_listen.listening(control.deps, control.desk, control.server.url):
             live_on(control, story, child.keep_alive)

@@ -27,6 +27,7 @@ from controlplane.core.policy import Policy
 from controlplane.store.state_rows import AuditEntry, Commit
 from jobs import drift_timeline
 from jobs.drift_alert import message
+from jobs.drift_distributions import distribution
 from jobs.drift_effects import effects
 from jobs.drift_reference import Reference
 from jobs.drift_refused import refused, with_refused
@@ -249,7 +250,8 @@ def _analyse(
     gone = refused(rows.cursor, reference, current)
     result = with_refused(result, gone, plan.settings)
     shown = drift_timeline.reach(reference, current)
-    timeline = drift_timeline.measure(rows, reference, current, shown, known, kept)
+    before, now = (drift_timeline.sketches(rows, side) for side in (REFERENCE, CURRENT))
+    timeline = drift_timeline.measure(rows, reference, current, shown, known, kept, before)
     # arms run side by side: they differ from the first request on, there is no moment at which one became the other
     side_by_side = reference.arm != current.arm
     onsets = {} if side_by_side else drift_timeline.began(timeline, result, plan.settings)
@@ -257,6 +259,7 @@ def _analyse(
     for name, column in summary["columns"].items():
         column |= drift_timeline.onset_json(onsets.get(name), timeline)
         column["timeline"] = timeline.column(name)
+        column["distribution"] = distribution(before.get(name), now.get(name))
     summary["effects"] = effects(rows, result, onsets, timeline, shown)
     return result, summary
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from alerts.model import Alert, Link, Severity
+from alerts.model import Alert, Severity
 from controlplane.analysis.drift import ColumnDrift, DriftResult
 from controlplane.core.model import Verdict
 from controlplane.store.state_rows import NewMessage
+from jobs import links
 
 MOST_NAMED = 8
 
@@ -52,7 +53,7 @@ def message(
         severity=Severity.ERROR if broken else Severity.WARNING,
         starts_at=now,
         done=("nothing was changed: drift is told, it decides nothing",),
-        links=(Link("Drift", f"{dashboard_url}/drift?report={artefact_id}"),) if dashboard_url else (),
+        links=links.of_drift(dashboard_url, artefact_id),
     )
     return NewMessage(key, "alert", alert.to_dict())
 

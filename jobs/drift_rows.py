@@ -160,7 +160,10 @@ def _explained(column: ColumnDrift, maturity: Mapping[str, Any]) -> ColumnDrift:
     if label is None or not label[CURRENT]["immature"]:
         return column
     of = f"{label[CURRENT]['immature']:,} of {label[CURRENT]['rows']:,} rows"
-    note = f"{of} are not mature yet: the label is final {label['maturity_hours']:g} h after"
+    hours = label["maturity_hours"]
+    note = (
+        f"{of} are not mature yet: the label is final {f'{hours:g} h' if hours >= 1 else f'{60 * hours:g} min'} after"
+    )
     return replace(column, reason=f"{column.reason}; {note}" if label[CURRENT]["mature"] else note)
 
 

@@ -106,10 +106,21 @@ def whole_days(shown: Window) -> Window:
     return replace(shown, since=shown.since.replace(**midnight), until=until)  # type: ignore[arg-type]
 
 
-def measure(rows: Rows, reference: Window, current: Window, shown: Window, now: datetime, kept: Path) -> Timeline:
-    """Distances per bucket of `shown`. The rows of both windows must have been exported; `kept` is the folder of known days."""
+def measure(
+    rows: Rows,
+    reference: Window,
+    current: Window,
+    shown: Window,
+    now: datetime,
+    kept: Path,
+    references: Mapping[str, Sketch] | None = None,
+) -> Timeline:
+    """Distances per bucket of `shown`. The rows of both windows must have been exported; `kept` is the folder of known days.
+
+    references: the sketches of the reference where they are known already.
+    """
     seconds = width_of(shown.until - shown.since)
-    references = _reference(rows)
+    references = sketches(rows, REFERENCE) if references is None else references
     found, read = _features(rows, reference, current, shown, seconds, kept)
     export_labels(rows, WHOLE, shown, now)
     for label in LABELS:
@@ -248,11 +259,11 @@ def _keep(path: Path, days: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(days))
 
 
-def _reference(rows: Rows) -> dict[str, Sketch]:
-    """One sketch per column of the whole reference."""
-    found = _of_relation(rows.read(REFERENCE, "features"), FOREVER)
+def sketches(rows: Rows, side: str) -> dict[str, Sketch]:
+    """One sketch per column of a whole window."""
+    found = _of_relation(rows.read(side, "features"), FOREVER)
     for label in LABELS:
-        found |= _of_relation(rows.label(REFERENCE, label), FOREVER)
+        found |= _of_relation(rows.label(side, label), FOREVER)
     return {name: next(iter(buckets.values())) for name, buckets in found.items() if buckets}
 
 

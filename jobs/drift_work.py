@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from controlplane.analysis.drift_timeline import sparkline
 from controlplane.settings import SettingsError
 from jobs import drift_timeline
 from jobs.deps import Deps
-from jobs.drift import Plan, run, settings_of
+from jobs.drift import Plan, run, settings_of, start
 from jobs.drift_reference import Reference, add, choose
 from jobs.drift_rows import Rows, compared, export
 from jobs.drift_windows import Window, against, current_of, known_until, rows
@@ -25,17 +25,24 @@ EMPTY = "there is no data in {which} window ({since} to {until}{of}): {remedy}"
 REMEDY = "ingest logs with time stamps first, or name other windows"
 
 
-def run_windows(deps: Deps, now: datetime, **asked: Any) -> Mapping[str, Any]:
+def run_windows(
+    deps: Deps, now: datetime, *, progress: Callable[[float, str], None] = lambda _part, _text: None, **asked: Any
+) -> Mapping[str, Any]:
     """An analysis of two windows of the workspace: as asked, else by the policy. Raises Refused when one has no data.
 
     Keys of `asked`: hours, days, since, until, reference, release, against, arm, against_arm, report (all but the last may be None).
+    `progress` is told how far it is, as a part of 1 and in words.
     """
+    progress(0.02, "looking for both windows")
     with deps.warehouse.cursor() as cursor:
         reference, current = _windows(deps, cursor, asked)
         for which, window in (("the current", current), ("the reference", reference.window)):
             _not_empty(cursor, which, window)
     plan = plan_of(deps, "person", reference, report=bool(asked.get("report", True)))
-    outcome = run(deps, now, reference.window, current, plan)
+    progress(0.1, "reading both windows and comparing every column")
+    running = start(deps, now, reference.window, current, plan)
+    progress(0.6, "drawing Evidently's report" if plan.report else "keeping the analysis")
+    outcome = running.finish()
     return answer(outcome.summary, outcome.folder)
 
 

@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -47,6 +47,7 @@ from jobs.refused import Refused
 SCHEMA = 1
 KIND = "controlplane evidence pack"
 DOCUMENTS = (".html", ".json")
+Progress = Callable[[float], None]
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 WRITTEN = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}.*)?$")
 
@@ -79,11 +80,23 @@ def export(home: str | None, since: datetime, until: datetime, out: Path, now: d
     settings = workspace_settings(home, must_exist=True)
     with open_state(settings, now):  # brings an older schema up to date, as every command does
         pass
-    facts = _facts(home, settings, since, until)
+    return export_state(settings, _facts(home, settings, since, until), since, until, out)
+
+
+def export_state(
+    settings: Settings,
+    facts: Mapping[str, Any],
+    since: datetime,
+    until: datetime,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The same of a state that is up to date, with what the facts say of themselves; `progress` is told the part that is written, 0 to 1."""
     state = StateStream(settings.state_url)
     try:
         with writing(out) as writer, state.moment():
-            manifest = _Export(state, settings, writer, scope_of(state, since, until)).run(facts, since, until)
+            work = _Export(state, settings, writer, scope_of(state, since, until), progress)
+            manifest = work.run(facts, since, until)
             written = writer.text(MANIFEST, f"{canonical(manifest)}\n")
     finally:
         state.close()
@@ -105,7 +118,10 @@ def export(home: str | None, since: datetime, until: datetime, out: Path, now: d
 class _Export:
     """One export: rows go through here once, to their file and to the table for governance."""
 
-    def __init__(self, state: StateStream, settings: Settings, writer: PackWriter, scope: Scope) -> None:
+    def __init__(
+        self, state: StateStream, settings: Settings, writer: PackWriter, scope: Scope, progress: Progress | None
+    ) -> None:
+        self._progress = progress
         self._state, self._settings, self._writer, self._scope = state, settings, writer, scope
         self._collector = Collector()
         self._files: dict[str, dict[str, Any]] = {}
@@ -128,7 +144,9 @@ class _Export:
         return manifest
 
     def _rows(self, record: Record, rows: Iterator[Row]) -> None:
-        if stderr.is_terminal:
+        if self._progress is not None:
+            self._progress(min(len(self._files) / len(RECORDS), 0.9))
+        elif stderr.is_terminal:
             stderr.print(f"writing {record.file}", highlight=False)
         written = self._writer.rows(record.file, self._seen(record, rows))
         found = self._collector.files.get(record.name)

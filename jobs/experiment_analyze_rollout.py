@@ -5,6 +5,9 @@
 - A unit counts for a metric once its maturity has passed, and with what became known within it: else the arm whose customers answer later looks other
   than it is. The maturity is the longest of the policy's for that metric, else the catalogue's.
 - The split is tested against the share configured in each stage, not against equal shares.
+- A conversation has no past of its own. What CUPED takes out is what the baseline would lead one to expect of it, from its first intent and segment,
+  learnt on the other half of the conversations (cross-fitting; docs/adr/0039).
+- Quantiles cannot be averaged over stages, so their differences are told stage by stage.
 
 Nothing here decides: rollbacks and promotions come from the evidence engine.
 """
@@ -12,12 +15,15 @@ Nothing here decides: rollbacks and promotions come from the evidence engine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
+from duckdb import ColumnExpression, ConstantExpression
 
 from controlplane.analysis.experiment_analysis import MISMATCH, analyse
+from controlplane.analysis.experiment_quantiles import quantiles as quantiles_of
 from controlplane.analysis.experiment_request import ExperimentError, Measure, Request
 from controlplane.analysis.experiment_request import goals as goals_of
 from controlplane.analysis.experiment_source import units
@@ -35,6 +41,8 @@ from jobs.deps import Deps
 MEASURES = ("escalation_rate", "contact_rate", "csat", "csat_response_rate", "resolution_rate", "resolution_time")
 SEGMENTS = ("segment", "intent", "region", "channel")
 TREATED, CONTROL = "assistant", "baseline"
+MOST_STAGES = 12
+"""Stages whose quantiles are told: the newest ones."""
 
 Answer = dict[str, Any]
 
@@ -48,8 +56,14 @@ def measure(
     segments: Sequence[str] = (),
     goals: Sequence[str] = (),
     judged: Mapping[str, Any] | None = None,
+    stage: str = "",
+    cuped: bool = False,
+    quantiles: Mapping[str, Sequence[float]] | None = None,
 ) -> Answer:
-    """The answer for a rollout, "" = the newest with units; see `analyse`. Raises SettingsError for what cannot be analysed."""
+    """The answer for a rollout, "" = the newest with units; see `analyse`. Raises SettingsError for what cannot be analysed.
+
+    stage: key of one stage ("ROLLOUT/VERSION"), "" = all. quantiles: metric -> quantiles in (0, 1), told for each of the newest stages.
+    """
     cursor = deps.warehouse.cursor()
     try:
         name, *others = _rollout(cursor, rollout)
@@ -58,9 +72,15 @@ def measure(
         matured = {metric: maturity(deps.policy, metric) for metric in MEASURES}
         seconds = {metric: int(length.total_seconds()) for metric, length in matured.items()}
         cursor.execute(load("experiment/rollout_create"), {"rollout": name, "as_of": to_naive(as_of), **seconds})
+        if stage:
+            _only(cursor, stage)
+        if cuped:
+            cursor.execute(load("experiment/rollout_expected"))
         ratio = _sample_ratio(cursor, deps, name, bool((judged or {}).get("anytime")))
-        request = _request(metrics, segments, goals, judged or {})
+        request = _request(metrics, segments, goals, judged or {}, cuped)
         found = analyse(units(cursor, cursor.table("experiment_units"), request), request, ratio)
+        if quantiles:
+            found["quantiles"] = _quantiles(cursor, request, quantiles, bool(found["trusted"]))
     except ExperimentError as error:
         raise SettingsError(f"the rollout cannot be analysed: {error}") from None
     finally:
@@ -104,7 +124,7 @@ def _rollout(cursor: duckdb.DuckDBPyConnection, asked: str) -> list[str]:
 
 
 def _request(
-    metrics: Sequence[str], segments: Sequence[str], wanted: Sequence[str], judged: Mapping[str, Any]
+    metrics: Sequence[str], segments: Sequence[str], wanted: Sequence[str], judged: Mapping[str, Any], cuped: bool
 ) -> Request:
     for option, names, known in (("--metrics", metrics, MEASURES), ("--segment", segments, SEGMENTS)):
         for name in names:
@@ -114,7 +134,7 @@ def _request(
     return Request(
         unit="conversation_id",
         arm="arm",
-        measures=tuple(Measure(name, name, lower=METRICS[name].direction is Direction.LOWER) for name in chosen),
+        measures=tuple(_measure(name, cuped) for name in chosen),
         control=CONTROL,
         segments=tuple(segments),
         strata="stage",
@@ -122,6 +142,40 @@ def _request(
         goals=goals_of(wanted),
         **judged,
     )
+
+
+def _measure(name: str, cuped: bool) -> Measure:
+    before = f"expected_{name}" if cuped else None
+    return Measure(name, name, before=before, lower=METRICS[name].direction is Direction.LOWER)
+
+
+def _only(cursor: duckdb.DuckDBPyConnection, stage: str) -> None:
+    """Leave the units of one stage."""
+    known = {str(key) for key, _, _ in cursor.execute(load("experiment/rollout_stages")).fetchall()}
+    if stage not in known:
+        raise SettingsError(f"no stage {stage!r} has units; there are {', '.join(sorted(known))}")
+    cursor.execute(load("experiment/rollout_one_stage"), {"stage": stage})
+
+
+def _quantiles(
+    cursor: duckdb.DuckDBPyConnection, request: Request, asked: Mapping[str, Sequence[float]], trusted: bool
+) -> list[Answer]:
+    """Differences of quantiles within each stage and share that has both arms, the newest stages first."""
+    chosen = replace(
+        request,
+        measures=tuple(_measure(name, cuped=False) for name in asked),
+        segments=(),
+        goals={},
+        strata="",
+        quantiles={name: tuple(values) for name, values in asked.items()},
+    )
+    table = cursor.table("experiment_units")
+    found: list[Answer] = []
+    for name, begun in cursor.execute(load("experiment/rollout_strata")).fetchall()[:MOST_STAGES]:
+        one = table.filter(ColumnExpression("stage") == ConstantExpression(name))
+        rows = quantiles_of(units(cursor, one, chosen), chosen, CONTROL, trusted)
+        found += [{"stage": name, "since": to_aware(begun).isoformat(), **row} for row in rows]
+    return found
 
 
 def _sample_ratio(cursor: duckdb.DuckDBPyConnection, deps: Deps, name: str, anytime: bool) -> Answer:

@@ -15,6 +15,7 @@ from controlplane.core.streams import QUARTER
 from controlplane.core.tripwire import said
 from controlplane.store.state import StateReader
 from jobs import actions
+from jobs.ask_conversation import READ
 from jobs.compose import open_state, policy_in_force, workspace_settings
 from jobs.decisions import trigger_of
 from jobs.power import smallest_found, words
@@ -30,7 +31,7 @@ def explanation(home: str | None, now: datetime) -> dict[str, Any]:
         rollout = state.rollout()
         return {
             "status": actions.status(state, policy, now),
-            "decisions": [_decision(row) for row in state.audit_rows()[-DECISIONS:]],
+            "decisions": [_decision(row) for row in state.audit_rows() if row["event"] != READ][-DECISIONS:],
             "streams": [] if rollout is None else streams(state, rollout, policy),
             "certificates": [] if rollout is None else certificates(state, rollout),
             "gate": None if rollout is None else asdict(policy.phase(rollout.phase)),

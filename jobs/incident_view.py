@@ -12,14 +12,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from controlplane.core.incident import TRANSITIONS, IncidentEvent, IncidentState
+from controlplane.core.incident import asked_at
 from controlplane.core.incident_clock import Times, times
 from controlplane.store.state import StateReader
 from controlplane.store.state_rows import IncidentRow, OutboxItem, from_text, to_text
 from jobs.incident_serious import due_of
 from jobs.refused import Refused
 
-_EVENTS = frozenset(map(str, IncidentEvent))
 _QUIET = frozenset({"cut_verified"})  # told by the incident's own timeline, a moment apart
 _BESIDE = frozenset(
     {"action_opened", "action_closed", "incident_learned", "incident_taught_nothing"}
@@ -47,17 +46,8 @@ def asked_since(row: IncidentRow) -> datetime:
 
 
 def asked(row: IncidentRow) -> list[datetime]:
-    """Every moment at which people were asked. A cause that acts again while nobody has come, or while somebody is on it, asks nobody anew."""
-    found, state = [row.detected_at], IncidentState.OPEN
-    for entry in row.timeline:
-        if entry.get("event") not in _EVENTS:
-            continue
-        event = IncidentEvent(entry["event"])
-        back = event is IncidentEvent.RECUR and state in (IncidentState.CONTAINED, IncidentState.RESOLVED)
-        if back or event is IncidentEvent.REOPEN:
-            found.append(from_text(entry["at"]))
-        state = TRANSITIONS.get((state, event), state)
-    return found
+    """Every moment at which people were asked (`controlplane.core.incident.asked_at`)."""
+    return asked_at(row.detected_at, ((str(one.get("event")), from_text(one["at"])) for one in row.timeline))
 
 
 def times_of(row: IncidentRow) -> Times:

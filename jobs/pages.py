@@ -16,6 +16,7 @@ from controlplane.core.judge import Ask, Situation, asks
 from controlplane.core.model import Action, Decision, Rollout, RolloutState, TriggerReading
 from controlplane.core.rollout import Event
 from controlplane.store.state_rows import IncidentRow, NewMessage, from_text
+from jobs import links
 from jobs.decisions import alert_readings, promise, trigger_of
 from jobs.deps import Deps
 
@@ -46,7 +47,9 @@ def messages(
         alert = _alert(deps, rollout, ask, key, situation.now, newest[-1:])
         mine = [row for row in deps.state.open_incidents(rollout.rollout_id) if row.trigger == name]
         incident_id = mine[-1].incident_id if mine else None
-        payload = replace(alert, incident_id=incident_id).to_dict()
+        base = deps.dashboard_url
+        where = links.of_incident(base, incident_id) if incident_id else links.of_live(base)
+        payload = replace(alert, incident_id=incident_id, links=where).to_dict()
         found.append(NewMessage(key, "alert", payload, incident_id))
     return tuple(found)
 

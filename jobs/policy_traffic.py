@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from controlplane.settings import SettingsError, load
 from controlplane.store.queries import load as load_sql
 from jobs.sql_command import run_sql
 
+Run = Callable[[str], tuple[Sequence[str], Sequence[Sequence[Any]]]]  # a query -> its columns and rows
 FEWEST_UNITS = 200
 FEWEST_MINUTES = 60.0
 FEWEST_RATINGS = 50
@@ -18,7 +20,7 @@ FEWEST_RATINGS = 50
 
 def expected_traffic(policy: Policy, per_minute: float | None, home: str | None) -> Expected:
     """The traffic to forecast for. SettingsError says where a figure can come from when there is none."""
-    measured = _measured(policy, home)
+    known = _measured(policy, home)
     stated = policy.traffic
     written = Expected(
         per_minute=stated.per_minute,
@@ -27,10 +29,10 @@ def expected_traffic(policy: Policy, per_minute: float | None, home: str | None)
         source="[traffic] of the policy",
     )
     if per_minute is not None:
-        known = measured or written
-        return replace(known, per_minute=per_minute, source=f"--traffic; the rest from {known.source}")
-    if measured is not None:
-        return measured
+        rest = known or written
+        return replace(rest, per_minute=per_minute, source=f"--traffic; the rest from {rest.source}")
+    if known is not None:
+        return known
     if stated.per_minute > 0:
         return written
     raise SettingsError(
@@ -44,7 +46,12 @@ def _measured(policy: Policy, home: str | None) -> Expected | None:
     workspace = load(home).workspace
     if workspace.kind() is None or not workspace.facts.exists():
         return None
-    columns, rows = run_sql(home, load_sql("policy/traffic"))
+    return measured(policy, lambda query: run_sql(home, query))
+
+
+def measured(policy: Policy, run: Run) -> Expected | None:
+    """The traffic in the facts that `run` queries; None where there is too little of it."""
+    columns, rows = run(load_sql("policy/traffic"))
     row: dict[str, Any] = dict(zip(columns, rows[0], strict=True))
     if row["units"] < FEWEST_UNITS or (row["minutes"] or 0) < FEWEST_MINUTES:
         return None
@@ -54,7 +61,7 @@ def _measured(policy: Policy, home: str | None) -> Expected | None:
         per_minute=row["units"] / float(row["minutes"]),
         rated_share=_share(row["rated_share"], policy.traffic.rated_share),
         audited_share=_share(row["audited_share"], policy.traffic.audited_share),
-        low_risk_share=_low_risk(policy, home),
+        low_risk_share=_low_risk(policy, run),
         calls=float(row["calls"] or 1.0),
         rates=rates,
         ratings=tuple((k + 1) / (sum(ratings) + 5) for k in ratings)
@@ -69,9 +76,9 @@ def _share(measured: float | None, stated: float) -> float:
     return float(measured) if measured else stated
 
 
-def _low_risk(policy: Policy, home: str | None) -> float:
+def _low_risk(policy: Policy, run: Run) -> float:
     """The part of the conversations that a phase for low-risk intents may expose; 1 when no intent is known."""
-    _, rows = run_sql(home, load_sql("policy/intents"))
+    _, rows = run(load_sql("policy/intents"))
     total = sum(count for _, count in rows)
     low = sum(count for intent, count in rows if intent in policy.assignment.low_risk_intents)
     return max(low / total, 1e-3) if total else 1.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from controlplane import settings_dashboards
 from controlplane.core import estimates
 from controlplane.server.serve import ServerError
 from controlplane.settings import Settings, SettingsError
@@ -58,6 +60,7 @@ TRIAGE_SECONDS = 10.0
 MONTHLY = "0 3 1 * *"
 MONDAYS = "0 5 * * mon"  # by name: the scheduler counts days of the week from Monday as 0, crontab from Sunday
 PORT_SECONDS = 3.0  # the dashboards of a process that ended hard need a moment to end too
+LOG_IN = "open them logged in (this link works once, within an hour):"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None)
 
@@ -111,8 +114,7 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
         if dashboards
         else None
     )
-    if child is not None:
-        deps.dashboard_url = child.url
+    deps.dashboard_url = child.url if child is not None else settings_dashboards.dashboard_url(os.environ)
     announce(settings, control.server.url)
     fenced = threading.Event()
 
@@ -126,6 +128,8 @@ def _serve(settings: Settings, control: Control, owner: str, stop: threading.Eve
     heart.start()
     try:
         stderr.print(f"control API on {control.server.url}" + (f", dashboards on {child.url}" if child else ""))
+        if child is not None:
+            stderr.print(f"{LOG_IN} {child.link}", soft_wrap=True)
         with slack_listen.listening(deps, control.desk, control.server.url, on_fenced):
             while not stop.wait(1.0):
                 if child is not None:
@@ -252,23 +256,31 @@ class Dashboards:
     """The dashboards' process, started again when it ends by itself."""
 
     def __init__(self, home: Path, port: int, control_url: str, token: str) -> None:
-        """Starts at once; port 0 takes any free one. Raises ServerError when the port is in use."""
+        """Starts at once; port 0 takes any free one. Raises ServerError when the port is in use, SettingsError for a wrong variable."""
+        self._public = settings_dashboards.read(os.environ).url
         self._port = usable_port(port)
         self._home = home
+        self._code = secrets.token_urlsafe(24)
         self._environment = {**os.environ, "CONTROLPLANE_URL": control_url, "CONTROLPLANE_TOKEN": token}
-        self._process = self._start()
+        self._process = self._start(self._code)
 
     @property
     def url(self) -> str:
-        """Where they are."""
-        return f"http://127.0.0.1:{self._port}"
+        """Where people reach them: the configured address, else this machine's."""
+        return self._public or f"http://127.0.0.1:{self._port}"
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    @property
+    def link(self) -> str:
+        """Opens them logged in as admin, once; the token itself is in no link and in no history of a browser."""
+        return f"{self.url}/session/once?code={self._code}"
+
+    def _start(self, code: str = "") -> subprocess.Popen[bytes]:
+        """`code`: of the link, given to the first process alone: what starts again must not open a used link."""
         argv = [sys.executable, "-m", "dashboards.launch", "--port", str(self._port), "--home", str(self._home)]
         with (self._home / "dashboards.log").open("ab") as log:
             return subprocess.Popen(
                 argv,
-                env=self._environment,
+                env={**self._environment, settings_dashboards.CODE: code},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -158,16 +158,22 @@ def _standing(value: Mapping[str, Any]) -> list[str]:
     return lines + ([f"page: {value['path']}"] if value.get("path") else [])
 
 
-def file_text(value: Mapping[str, Any], *, html: bool) -> str:
-    """The review as a page, or its document as JSON."""
-    if not html:
-        return json.dumps(value["document"], indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def file_bytes(value: Mapping[str, Any], kind: str) -> bytes:
+    """The review as a page (.html), set for print (.pdf), or its document as JSON (.json)."""
+    document_hash = value["document_hash"] if value["pinned"] else ""
+    if kind == ".json":
+        return (json.dumps(value["document"], indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    if kind == ".pdf":
+        from controlplane.analysis.weekly_pdf import render as render_pdf
+
+        return render_pdf(value["document"], value["signatures"], document_hash, corrected_by=value["corrected_by"])
     from controlplane.analysis.weekly_html import render
 
-    return render(
+    page = render(
         value["document"],
         value["signatures"],
-        value["document_hash"] if value["pinned"] else "",
+        document_hash,
         changed=value["changed"],
         corrected_by=value["corrected_by"],
     )
+    return page.encode()

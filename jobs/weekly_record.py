@@ -15,6 +15,7 @@ from typing import Any
 
 from controlplane.core.audit import GENESIS
 from controlplane.core.blocks import StageEvent
+from controlplane.core.delivery import BEGINS
 from controlplane.core.incident import TRANSITIONS, IncidentEvent, IncidentState, is_over, state_after
 from controlplane.core.model import Rollout, RolloutState
 from controlplane.core.overrides import Override
@@ -24,8 +25,6 @@ from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import IncidentRow, StageRow, from_text, optional_time, to_text
 
 CHANGES = frozenset(str(event) for event in Event)
-BEGINS = frozenset({"start", "restart", "supersede"})
-SERVES = BEGINS | {"deploy"}
 _STAGE_BEGINS = frozenset({"start", "restart", "promote"})
 _SWITCHES_OFF = frozenset({"disable_execution", "rollback", "contain"})
 _SWITCHES_ON = frozenset({"enable_execution", "start", "restart"})

@@ -5,13 +5,12 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import zip_longest
 from statistics import median
 from typing import Any
 
 from controlplane.analysis.review_figures import NANO
 from controlplane.core.csat import UNKNOWN, ArmRatings, honest_csat, movement
-from controlplane.core.estimates import wilson
+from controlplane.core.delivery import change_fail
 from controlplane.core.policy import Policy
 from controlplane.core.weekly import Estimate
 from controlplane.core.weekly_estimates import z_of
@@ -20,13 +19,14 @@ from controlplane.store.state import StateReader
 from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import IncidentRow, from_text, to_text
 from jobs.weekly_facts import Row
-from jobs.weekly_record import SERVES, Record, artefact, incident_json, is_open
+from jobs.weekly_record import Record, artefact, incident_json, is_open
 
 DAY = timedelta(days=1)
 LOOK_BACK = timedelta(days=90)
-QUIET = frozenset({"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled"})
+QUIET = frozenset(
+    {"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled", "conversation_read"}
+)
 """Events of the audit log that are work, not decisions."""
-FAILS = frozenset({"rollback", "contain", "disable_execution"})
 BULK = frozenset({"evidently", "timeline", "timelines"})
 
 
@@ -263,18 +263,16 @@ def _holder(record: Record, row: IncidentRow) -> str:
 def exposure(record: Record, until: datetime) -> dict[str, Any]:
     """Changes in front of customers in the last 90 days, how many failed, how soon that was found and contained, and who was exposed."""
     since = until - LOOK_BACK
-    history = [row for row in record.stages if row.started_at < until]
-    changes = [row for row in history if row.event in SERVES and row.started_at >= since]
-    failed = [row for row, after in zip_longest(changes, changes[1:]) if _failed(row, after, history)]
-    rate = wilson(len(failed), len(changes)) if changes else None
+    changes = change_fail(record.stages, since, until)
+    rate = changes.rate
     mine = [row for row in record.incidents if since <= row.detected_at < until]
     detect = [(row.detected_at - row.onset_at).total_seconds() for row in mine if row.onset_at is not None]
     contain = [(_end(row) - row.detected_at).total_seconds() for row in mine if _contained(row)]
     exposed = [row.customers_exposed for row in mine if row.customers_exposed is not None]
     return {
         "days": LOOK_BACK.days,
-        "releases": len(changes),
-        "failed": len(failed),
+        "releases": changes.changes,
+        "failed": changes.failed,
         "change_fail_rate": None if rate is None else rate.estimate,
         "change_fail_low": None if rate is None else rate.low,
         "change_fail_high": None if rate is None else rate.high,
@@ -283,14 +281,6 @@ def exposure(record: Record, until: datetime) -> dict[str, Any]:
         "time_to_contain_s": median(contain) if contain else None,
         "customers_exposed": sum(exposed) if exposed else (0 if not mine else None),
     }
-
-
-def _failed(change: Any, following: Any, history: Sequence[Any]) -> bool:
-    """Whether the change was cut, contained or switched off before the next one came."""
-    end = None if following is None else following.version
-    return any(
-        row.event in FAILS and row.version > change.version and (end is None or row.version < end) for row in history
-    )
 
 
 def _contained(row: IncidentRow) -> bool:

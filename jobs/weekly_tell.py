@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerts.model import Alert, Link, Severity
+from alerts.model import Alert, Severity
 from controlplane.store.state import StateWriter
 from controlplane.store.state_rows import Commit, NewMessage
 from controlplane.store.utc import to_naive
-from jobs import weekly
+from jobs import links, weekly
 from jobs.deps import Deps
 from jobs.moments import week_of
 from jobs.weekly_facts import rows_of
@@ -97,6 +97,6 @@ def message(document: Mapping[str, Any], path: str, now: datetime, dashboard_url
         annotations=annotations,
         severity=Severity.INFO,
         starts_at=now,
-        links=(Link("Review", f"{dashboard_url}/review"),) if dashboard_url else (),
+        links=links.of_review(dashboard_url, str(document["week"])),
     )
     return NewMessage(alert.alert_id, "review", alert.to_dict())

@@ -106,8 +106,10 @@ def shown(found: Effect, measure: Measure, treated: Strata, control: Strata) -> 
     if measure.before is not None and found.raw is not None:
         raw: dict[str, Any] = {
             "difference": interval(found.raw.fixed),
+            "anytime": interval(found.raw.anytime),
             "relative": interval(found.raw.relative),
             "p": found.raw.p,
+            "anytime_p": anytime_p(found.raw.log_e),
         }
         raw |= {"mean_treated": found.raw.mean_t, "mean_control": found.raw.mean_c, "error": found.raw.error}
         result["cuped"] = {

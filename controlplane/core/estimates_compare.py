@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from controlplane.core.estimates import Interval, sequence_half_width, sequence_log_evidence
+from controlplane.core.estimates import ROUNDING, Interval, sequence_half_width, sequence_log_evidence
 from controlplane.core.estimates_moments import PairMoments, Pairs, merged
 from controlplane.core.estimates_ratio import ratio
 
@@ -92,12 +92,16 @@ def cuped_groups(
     names = [name for name in treated if name in control and min(treated[name].n, control[name].n) >= 2.0]
     totals = {name: merged((treated[name], control[name])) for name in names}
     spread = sum(total.xx for total in totals.values())
-    slope = sum(total.xy for total in totals.values()) / spread if spread > 0.0 else 0.0
+    varies = spread > 0.0 and any(total.yy > 0.0 for total in totals.values())
+    slope = sum(total.xy for total in totals.values()) / spread if varies else 0.0
     every = merged(totals.values())
 
     def group(pairs: PairMoments, name: str) -> Group:
-        variance = pairs.variance_y - 2.0 * slope * pairs.covariance + slope * slope * pairs.variance_x
-        return Group(pairs.n, pairs.off_y - slope * pairs.above_x(totals[name]), max(variance, 0.0), pairs.near_y)
+        explained = slope * slope * pairs.variance_x
+        left = pairs.variance_y - 2.0 * slope * pairs.covariance + explained
+        # what rounding alone leaves of values that the past tells exactly is no variance
+        variance = left if left > ROUNDING * (pairs.variance_y + explained) else 0.0
+        return Group(pairs.n, pairs.off_y - slope * pairs.above_x(totals[name]), variance, pairs.near_y)
 
     past = Past(slope, every.mean_y - slope * every.mean_x if slope else 0.0)
     return (

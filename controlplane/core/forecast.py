@@ -125,7 +125,7 @@ def plan(policy: Policy, expected: Expected) -> Plan:
         raise ValueError(f"{expected.per_minute:g} units a minute: forecasts need a traffic above 0")
     stages = [stage for stage in policy.stages if stage.audience != "employees"]
     detections = [
-        _detection(policy, expected, trigger, stage, multiple)
+        detection(policy, expected, trigger, stage, multiple)
         for trigger in policy.triggers
         for stage in stages
         for multiple in _multiples(trigger)
@@ -138,11 +138,11 @@ def plan(policy: Policy, expected: Expected) -> Plan:
 
 def _multiples(trigger: Trigger) -> tuple[float, ...]:
     """The multiples of the limit that can happen: rates end below 1, ratings lose less than all their points; else the largest harm there is."""
-    highest, size = HIGHEST.get(trigger.kind, HIGHEST_RATE), _size(trigger)
+    highest, size = HIGHEST.get(trigger.kind, HIGHEST_RATE), size_of(trigger)
     return tuple(multiple for multiple in MULTIPLES if size * multiple <= highest) or (highest / size,)
 
 
-def _size(trigger: Trigger) -> float:
+def size_of(trigger: Trigger) -> float:
     """What effects are multiples of: the limit, or a small difference where none at all is allowed."""
     return trigger.limit or NO_MARGIN[trigger.kind]
 
@@ -167,8 +167,9 @@ def treated_a_minute(expected: Expected, stage: Stage) -> float:
     return expected.per_minute * stage.share * (expected.low_risk_share if stage.audience == "low_risk" else 1.0)
 
 
-def _detection(policy: Policy, expected: Expected, trigger: Trigger, stage: Stage, multiple: float) -> Detection:
-    effect = _size(trigger) * multiple
+def detection(policy: Policy, expected: Expected, trigger: Trigger, stage: Stage, multiple: float) -> Detection:
+    """When a harm of `multiple` times the limit would be found at a stage."""
+    effect = size_of(trigger) * multiple
     horizon = weight_plan(policy, trigger.block_seconds).horizon_blocks
     n_t, n_c = (
         units * trigger.block_seconds / 60
@@ -357,18 +358,25 @@ def _reached(policy: Policy, stage: Stage, asks: str, minutes: float | None, tre
 
 
 def _certificate(policy: Policy, expected: Expected, certificate: Certificate, stage: Stage) -> Gate:
+    reach, per_block, n_t = alike(policy, expected, certificate, stage)
+    blocks = reach(-log(policy.budget.certificate))
+    if blocks is None:
+        return _reached(policy, stage, certificate.name, None, None)
+    minutes = blocks * per_block + certificate.maturity_minutes + policy.watch.lateness_seconds / 60
+    return _reached(policy, stage, certificate.name, minutes, blocks * n_t)
+
+
+def alike(
+    policy: Policy, expected: Expected, certificate: Certificate, stage: Stage
+) -> tuple[Callable[[float], int | None], float, float]:
+    """For arms that are alike: blocks until a level of log evidence, minutes of a block, treated units of a block."""
     form = CERTIFICATES[str(certificate.kind)]
     per_block = certificate.block_seconds / 60
     per_minute = units_a_minute(policy, expected, certificate.metric, "any", certificate.kind, stage)
     n_t, n_c = (units * per_block for units in per_minute)
     rates = growth(form, (n_t, n_c), _outcomes(expected, certificate.metric, certificate.kind, 0.0), certificate.margin)
     most = max(1, int(horizon_minutes(policy) / per_block))
-    level = -log(policy.budget.certificate)
-    blocks = _first(lambda t: _log_mean(rates * t) >= level, most)
-    if blocks is None:
-        return _reached(policy, stage, certificate.name, None, None)
-    minutes = blocks * per_block + certificate.maturity_minutes + policy.watch.lateness_seconds / 60
-    return _reached(policy, stage, certificate.name, minutes, blocks * n_t)
+    return lambda level: _first(lambda t: _log_mean(rates * t) >= level, most), per_block, n_t
 
 
 def _notes(policy: Policy, expected: Expected) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ What moves an incident is in the table and nowhere else; an event that the table
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -59,6 +60,7 @@ TRANSITIONS: dict[tuple[IncidentState, IncidentEvent], IncidentState] = {
 }
 BY_PEOPLE = (_E.ACKNOWLEDGE, _E.RESOLVE, _E.REVIEW, _E.REOPEN)
 OVER = frozenset({_I.RESOLVED, _I.REVIEWED})
+_EVENTS = frozenset(map(str, IncidentEvent))
 
 
 class IllegalIncidentEvent(ValueError):
@@ -86,6 +88,24 @@ def state_after(events: Iterable[str]) -> IncidentState:
     for event in events:
         state = TRANSITIONS.get((state, IncidentEvent(event)), state)
     return state
+
+
+def asked_at(detected: datetime, steps: Iterable[tuple[str, datetime]]) -> list[datetime]:
+    """Every moment at which people were asked: the detection, and each time that it came back after it was contained or resolved, or was reopened.
+
+    steps: event and time of the incident's timeline, in their order; what is no event of the table counts for nothing. A cause that acts again
+    while nobody has come, or while somebody is on it, asks nobody anew.
+    """
+    found, state = [detected], IncidentState.OPEN
+    for name, at in steps:
+        if name not in _EVENTS:
+            continue
+        event = IncidentEvent(name)
+        back = event is IncidentEvent.RECUR and state in (IncidentState.CONTAINED, IncidentState.RESOLVED)
+        if back or event is IncidentEvent.REOPEN:
+            found.append(at)
+        state = TRANSITIONS.get((state, event), state)
+    return found
 
 
 def diagram() -> str:

@@ -1,7 +1,7 @@
 """Keeps the rollups up to date, and reads what decisions need from them.
 
 Rules
-- Rollups are display only. They are sums per minute (latency: per hour) over facts, so any window is a sum of rows.
+- Rollups are display only. They are sums per minute (latency, intents, safety: per hour) over facts, so any window is a sum of rows.
 - Ingest leaves the minutes a batch touched in `touched_minutes`. `refresh` recomputes the minutes that became stale and
   clears the list in the same transaction: running it twice, or after a crash at any point, gives the same rows.
 - What one new row makes stale: its own minute and that of its conversation's start (ingest touches both); the minutes of
@@ -59,7 +59,16 @@ __all__ = [
 JUDGED_WITHIN = timedelta(days=3)
 SLICE_MINUTES = 1440  # recomputed at a time, so that a long import needs no more memory than a day
 BY_HAND = 0  # the batch of minutes that nobody ingested, but somebody asked to recompute
-CHECKS = ("traffic_agrees", "requests_agree", "sums_possible", "units_once", "units_add_up")
+CHECKS = (
+    "traffic_agrees",
+    "requests_agree",
+    "services_agree",
+    "intents_agree",
+    "safety_agrees",
+    "sums_possible",
+    "units_once",
+    "units_add_up",
+)
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as the warehouse has it
 _FOREVER = datetime(9999, 1, 1)  # noqa: DTZ001
 
@@ -225,6 +234,8 @@ def _recompute(cursor: duckdb.DuckDBPyConnection) -> int:
 def _insert_conversations(cursor: duckdb.DuckDBPyConnection, span: dict[str, datetime]) -> None:
     seconds = int(CONTACT_WINDOW.total_seconds())
     cursor.execute(load("rollups/conversations_insert"), {**span, "contact_seconds": seconds})
+    cursor.execute(load("rollups/safety_delete"), {**span, "family": "conversation"})
+    cursor.execute(load("rollups/safety_screened_insert"), span)
 
 
 def _insert_activity(cursor: duckdb.DuckDBPyConnection, span: dict[str, datetime]) -> None:
@@ -235,10 +246,17 @@ def _insert_activity(cursor: duckdb.DuckDBPyConnection, span: dict[str, datetime
     cursor.execute(load("rollups/model_insert"), members)
     cursor.execute(load("rollups/latency_delete"), span)
     cursor.execute(load("rollups/latency_insert"), members)
+    cursor.execute(load("rollups/service_delete"), span)
+    cursor.execute(load("rollups/service_insert"), members)
 
 
 def _insert_evaluations(cursor: duckdb.DuckDBPyConnection, span: dict[str, datetime]) -> None:
-    cursor.execute(load("rollups/evaluations_insert"), _with_members(span))
+    members = _with_members(span)
+    cursor.execute(load("rollups/evaluations_insert"), members)
+    cursor.execute(load("rollups/intents_delete"), span)
+    cursor.execute(load("rollups/intents_insert"), members)
+    cursor.execute(load("rollups/safety_delete"), {**span, "family": "evaluation"})
+    cursor.execute(load("rollups/safety_audited_insert"), members)
 
 
 def _with_members(span: dict[str, datetime]) -> dict[str, datetime]:

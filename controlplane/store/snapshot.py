@@ -31,7 +31,7 @@ from sqlalchemy import Boolean, Float, Integer, Table
 
 from controlplane.core.audit import canonical, sha256_text
 from controlplane.core.silence import HEARD
-from controlplane.store import state_tables
+from controlplane.store import snapshot_runs, state_tables
 from controlplane.store.queries import load
 from controlplane.store.warehouse import STORAGE_VERSION
 
@@ -42,11 +42,14 @@ MAX_HISTORY_ROWS = 2_000
 SCHEMA = 2
 
 # Of the facts: table of the snapshot -> query. Of the state: every table but these, which grow without end or are secrets'
-# neighbours (leases name processes) and are published in a reduced form or not at all; evaluation runs carry all their figures.
+# neighbours (leases name processes) and are published in a reduced form (`snapshot_runs`) or not at all.
 _FROM_FACTS = {
     "rollup": "snapshot/rollup",
     "latency": "snapshot/latency",
+    "services": "snapshot/services",
     "model_usage": "snapshot/model_usage",
+    "intents": "snapshot/intents",
+    "safety": "snapshot/safety",
     "unit_counts": "snapshot/unit_counts",
     "quarantine_counts": "snapshot/quarantine_counts",
     "sources": "snapshot/sources",
@@ -55,6 +58,10 @@ _SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoins
 _OF_CUSTOMERS = ("conversation_id",)  # of a containment: who it was stays with the facts
 _NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs", "presses"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
+_KEPT_EVENTS = frozenset({"review_pinned", "review_signed"})  # of the audit log, however old: a few a week
+_READERS = (
+    "conversation_read"  # audit rows of who read which conversation: of customers too, so only the log itself has them
+)
 
 
 class NoSnapshot(Exception):
@@ -211,6 +218,7 @@ def _write(
                 frame = _frame(table, _recent(table.name, state))
                 target.from_arrow(frame.drop(_OF_CUSTOMERS, strict=False).to_arrow()).create(table.name)
         target.from_arrow(_lanes(state.get("detectors", ())).to_arrow()).create("lanes")
+        target.from_arrow(snapshot_runs.reduced(state.get("evaluation_runs", ())).to_arrow()).create("evaluation_runs")
         target.register("ledger_rows", _frame(state_tables.ledger, state.get("ledger", ())).to_arrow())
         target.sql(load("snapshot/readings"), params=window).create("readings")
         target.execute("CHECKPOINT")
@@ -229,9 +237,13 @@ def _meta_frame(target: duckdb.DuckDBPyConnection, meta: Mapping[str, Any]) -> N
 def _recent(name: str, state: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
     """Rows of a state table; of those that grow without end the newest ones."""
     rows = state.get(name, ())
+    if name == "audit":
+        rows = [row for row in rows if row["event"] != _READERS]
     if name not in _CAPPED:
         return rows
-    return sorted(rows, key=lambda row: row[_CAPPED[name]])[-MAX_HISTORY_ROWS:]
+    ordered = sorted(rows, key=lambda row: row[_CAPPED[name]])
+    older = [row for row in ordered[:-MAX_HISTORY_ROWS] if row.get("event") in _KEPT_EVENTS]
+    return [*older, *ordered[-MAX_HISTORY_ROWS:]]
 
 
 def _frame(table: Table, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -158,6 +158,22 @@ class StateReader(EvaluationReader, GovernanceReader, ReviewReader, OutboxReader
             statement = statement.where(t.ledger.c.block_start >= to_text(since))
         return [dict(row._mapping) for row in self._rows(statement)]
 
+    def ledger_of_lane(self, lane: str, most: int) -> list[dict[str, Any]]:
+        """The newest rows of one lane of the evidence ledger, of all rollouts, oldest first; without the chain."""
+        c = t.ledger.c
+        columns = (
+            c.rollout_id,
+            c.policy_hash,
+            c.block_start,
+            c.span_seconds,
+            c.last_batch,
+            c.closed_at,
+            c.counts,
+            c.readings,
+        )
+        statement = select(*columns).where(c.lane == lane).order_by(c.seq.desc()).limit(most)
+        return [dict(row._mapping) for row in reversed(self._rows(statement))]
+
     def has_fired(self, rollout_id: str) -> bool:
         """Latch: whether any stream of the rollout has fired since a person last resumed it."""
         return any(lane.state.get("fired") for lane in self.lanes(rollout_id).values())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, or_, select
 
 from controlplane.core.overrides import Override
 from controlplane.store import state_tables as t
@@ -70,6 +70,39 @@ class GovernanceReader(ABC):
         """Rows of the audit log that tell of that event, oldest first."""
         rows = self._rows(select(t.audit).where(t.audit.c.event == event).order_by(t.audit.c.seq))
         return [dict(row._mapping) for row in rows]
+
+    def audit_page(
+        self,
+        wanted: Mapping[str, str],
+        since: str,
+        until: str,
+        words: str,
+        before: int | None,
+        limit: int,
+        quiet: Collection[str] = (),
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Rows of the audit log, newest first, and how many there are in all. wanted: column -> value; since, until: text of times, "" for open;
+        words: somewhere in reason or subject; before: only rows with a lower `seq` (the next page; it does not change the number in all); quiet:
+        events that are left out."""
+        c = t.audit.c
+        given = [t.audit.c[name] == value for name, value in wanted.items()]
+        given += [c.event.not_in(sorted(quiet))] if quiet else []
+        given += [c.at >= since] if since else []
+        given += [c.at < until] if until else []
+        if words:
+            given.append(or_(c.reason.icontains(words, autoescape=True), c.subject.icontains(words, autoescape=True)))
+        total = int(self._rows(select(func.count()).select_from(t.audit).where(*given))[0][0])
+        older = [c.seq < before] if before is not None else []
+        rows = self._rows(select(t.audit).where(*given, *older).order_by(c.seq.desc()).limit(limit))
+        return [dict(row._mapping) for row in rows], total
+
+    def audit_names(self) -> dict[str, list[str]]:
+        """Who acted and what was done, as far as the audit log tells."""
+        c = t.audit.c
+        return {
+            column.name: sorted(str(row[0]) for row in self._rows(select(column).distinct()))
+            for column in (c.actor, c.event)
+        }
 
     def newest_time(self) -> datetime | None:
         """The newest moment that was recorded of any decision, block or version of a rollout; None while there is nothing."""

@@ -1,190 +1,123 @@
-"""Live, for on-call: what is served now, each trigger's evidence against its threshold, containment, and the way to act."""
+"""Live, for on-call: what is served now and whether it is safe, what fires, how the service does, and the way to act. It moves by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
-from typing import Any
 
 import polars as pl
 import streamlit as st
 
 from controlplane.core.metrics import METRICS
-from controlplane.core.model import MetricKind
+from controlplane.core.model import RolloutState
 from controlplane.store.snapshot import NoSnapshot
 from controlplane.store.state_rows import IncidentRow
-from dashboards import answers, charts, control, data, frames, measures, shell, ui, windows
+from dashboards import (
+    acting,
+    answers,
+    charts,
+    charts_live,
+    data,
+    data_live,
+    export,
+    filters,
+    frames,
+    live_acts,
+    live_frames,
+    live_html,
+    live_triggers,
+    live_words,
+    measures,
+    shell,
+    strip,
+    ui,
+    windows,
+)
 from dashboards.config import REFRESH_SECONDS
-from dashboards.shell import View, view
-from dashboards.words import clock, count_text, duration, percent, stamp, trigger_title, value_text
+from dashboards.live_frames import Window
+from dashboards.live_triggers import NEAR
+from dashboards.live_values import Quiet, Vital, Watched
+from dashboards.shell import View
+from dashboards.words import clock, count_text, duration, stamp, trigger_title
 
-FAILURES = ("request_error_rate", "timeout_rate", "api_error_rate", "dependency_failure_rate")
-LABELS = {"hold": "Hold the ramp", "resume": "Go on", "rollback": "Roll back now"}
-READ_ONLY = "Start the dashboards with CONTROLPLANE_URL and CONTROLPLANE_TOKEN to act from here; `controlplane rollback` works where it runs."
-CONSEQUENCES = {
-    "hold": "Nothing grows any more until a person goes on. Customers keep being served as now.",
-    "resume": "The ramp may grow again when its gate passes. Triggers that had fired begin again from no evidence.",
-    "rollback": "Every customer is served by the baseline at once and workflows stop. Only a person can start again, with another release.",
-}
+SHOWN = 6  # triggers at once; the others are behind one more click, because nothing about them is urgent
+LEADING = 3  # of these, drawn large
+RATES = (*live_frames.FAILURES, "latency_mean", "traffic_volume", "request_volume", "safety_incidents")
+SEEN = "live_drawn_from"
 
 
 def main() -> None:
-    """Config, then what stands still (the actions), then what moves by itself."""
-    now = view()
-    _outcome()
+    """What moves (the answer), what stands still (the acts and what is in force), what moves again (evidence and service)."""
+    now = shell.view()
+    acting.outcome()
+    quiet = _quiet(now)
+    st.session_state[SEEN] = live_acts.mark(now.state, quiet)
+    with st.container(key="cp_live_top"):
+        _top()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
-        choice = _window_choice()
-        _actions(now)
-    _moving(choice)
+        live_acts.row(now)
+        choice = filters.pick("window", "Window", list(windows.LIVE), "6 h")
+    live_acts.in_force(now, quiet)
+    with st.container(key="cp_live_rest"):
+        _rest(choice)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
-def _moving(choice: str) -> None:
-    """Data, figures, page: again every few seconds, from the newest snapshot."""
+def _top() -> None:
+    """The answer and the open incidents, from the newest snapshot; when the acts no longer fit it, the page is drawn anew."""
     now = shell.look()
     if isinstance(now, NoSnapshot):
-        ui.empty("Nothing has been published yet.", str(now))
+        ui.empty("Nothing is published any more.", str(now))
         return
-    until = now.state.meta.now
-    since = max(until - windows.LIVE[choice], now.state.first or until - windows.LIVE[choice])
-    _now(now)
-    _incidents(now)
+    silent = strip.behind(now.ref, datetime.now(UTC))
+    ui.hero(live_words.hero(now.state, data_live.queue(*now.at), silent))
+    for incident in now.state.open_incidents[:3]:
+        with st.container(border=True):
+            _incident(now, incident)
+    if st.session_state.get(SEEN) != live_acts.mark(now.state, _quiet(now)) and not _typing():
+        st.rerun()
+
+
+def _typing() -> bool:
+    """Whether somebody is writing a reason: nothing is redrawn under their hands."""
+    return any(str(key).startswith("reason_") for key in st.session_state)
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def _rest(choice: str) -> None:
+    """Evidence, service, queue and decisions, from the newest snapshot."""
+    now = shell.look()
+    if isinstance(now, NoSnapshot):
+        return
     if now.state.meta.newest is None:
         ui.empty(
             "No traffic yet.",
             "As soon as a producer sends records (`controlplane ingest FILE`, OTLP, `make demo`), they are judged and shown here.",
         )
         return
-    _triggers(now, since)
-    ui.section("Service", f"Last {choice}. Eligible conversations.")
-    ui.legend(now.baseline)
-    _latency(now, since, until)
-    _failures(now, since, until)
+    until = now.state.meta.now
+    window = (max(until - windows.LIVE[choice], now.state.first or until - windows.LIVE[choice]), until)
+    _triggers(now, window)
+    _service(now, window, choice)
+    _delivery(now)
+    _over(now)
     _decisions(now)
-    _intake(now)
 
 
-def _outcome() -> None:
-    """What became of the last thing that was asked for here."""
-    done = st.session_state.pop("outcome", None)
-    if done is not None:
-        (st.success if done.done else st.error)(done.text)
-
-
-def _actions(now: View) -> None:
-    """Hold, go on, roll back: asked for here, confirmed, carried out by the control process."""
+def _quiet(now: View) -> tuple[Quiet, ...]:
     rollout = now.state.rollout
-    actions = control.allowed(rollout.state) if rollout else ()
-    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
-        if actions and not now.config.may_act:
-            st.caption("Read-only: no token of the control process.", help=READ_ONLY)
-        for action in actions:
-            kind: Any = "primary" if action == "rollback" else "secondary"
-            if st.button(LABELS[action], type=kind, disabled=not now.config.may_act, key=f"ask_{action}"):
-                _confirm(now, action)
-
-
-@st.dialog("Please confirm")
-def _confirm(now: View, action: str) -> None:
-    rollout = now.state.rollout
-    assert rollout is not None
-    st.markdown(f"**{LABELS[action]}**: {rollout.release}, {rollout.phase} at {percent(rollout.share)}")
-    st.write(CONSEQUENCES[action])
-    actor = st.text_input("Your name (goes into the audit log)", key="confirm_actor")
-    reason = st.text_input("Reason", key="confirm_reason")
-    ready = bool(actor.strip() and reason.strip())
-    if st.button(f"Yes, {LABELS[action].lower()}", type="primary", disabled=not ready, key="confirm_yes"):
-        st.session_state["outcome"] = control.act(now.config, action, actor.strip(), reason.strip(), rollout.version)
-        st.rerun()
-
-
-def _window_choice() -> str:
-    asked = st.query_params.get("window", "6 h")
-    choice = st.segmented_control(
-        "Window",
-        list(windows.LIVE),
-        default=asked if asked in windows.LIVE else "6 h",
-        required=True,
-        key="live_window",
-    )
-    st.query_params["window"] = choice
-    return choice
-
-
-def _now(now: View) -> None:
-    """Who is served what, in four figures."""
-    state, rollout = now.state, now.state.rollout
-    grid = st.grid(columns=4, min_column_width=170, key="grid_now")
-    with grid.cell():
-        if rollout is None:
-            ui.tile("State", "No rollout", "everyone is served by the baseline", "quiet")
-        else:
-            since = f"since {clock(rollout.updated_at, state.meta.now)}"
-            ui.tile("State", ui.STATE_WORDS[rollout.state], since, ui.STATE_TONES[rollout.state])
-    with grid.cell():
-        share = percent(rollout.share) if rollout else "0 %"
-        note = (
-            f"{rollout.release}, {rollout.phase}; workflows {'on' if rollout.execution_enabled else 'off'}"
-            if rollout
-            else ""
-        )
-        ui.tile("Share of eligible customers", share, note)
-    with grid.cell():
-        age = state.meta.data_age
-        stale = rollout is not None and state.policy is not None and not answers.is_fresh(state)
-        limit = (
-            f"limit {duration(timedelta(seconds=state.policy.watch.freshness_seconds))}"
-            if state.policy
-            else "no policy in force"
-        )
-        ui.tile("Data age", "no data" if age is None else duration(age), limit, "bad" if stale else None)
-    with grid.cell():
-        refused = state.meta.quarantined
-        share_refused = refused / state.meta.records_read if state.meta.records_read else 0.0
-        reasons = ", ".join(f"{reason} {count}" for reason, count in list(state.quarantine.items())[:2])
-        ui.tile(
-            "Records refused",
-            f"{refused:,}",
-            f"{percent(share_refused)} of {count_text(state.meta.records_read)} read {reasons}".strip(),
-        )
-
-
-def _incidents(now: View) -> None:
-    """What is open and how far its containment has come; what was resolved lately, with the evidence that led to it."""
-    for incident in now.state.open_incidents[:3]:
-        with st.container(border=True):
-            _incident(now, incident)
-    undelivered = [row for row in now.state.messages if row.status == "dead"]
-    if undelivered:
-        st.error(f"{len(undelivered)} messages could not be delivered: {undelivered[0].title} ({undelivered[0].error})")
-    lately = now.state.meta.now - windows.RECENT
-    done = [
-        row
-        for row in reversed(now.state.incidents)
-        if row not in now.state.open_incidents and row.detected_at >= lately
-    ]
-    for incident in done[:3]:
-        with st.expander(
-            f"{incident.state.capitalize()}: {incident.title}, {clock(incident.detected_at, now.state.meta.now)}"
-        ):
-            _incident(now, incident)
+    return data_live.quiet(*now.at, rollout.rollout_id if rollout else "")
 
 
 def _incident(now: View, incident: IncidentRow) -> None:
     st.html(ui.incident_head(incident))
     ui.containment(incident)
+    told = _told(now, incident.incident_id)
     st.caption(
-        f"{incident.incident_id} \u00b7 {ui.exposed(incident)} \u00b7 {_told(now, incident.incident_id)} \u00b7 times in UTC"
+        f"**{live_words.waits_for(incident)}** \u00b7 {ui.exposed(incident)} \u00b7 {told} \u00b7 times in UTC \u00b7 "
+        f"[Timeline, causes and actions](incidents?incident={incident.incident_id})"
     )
-    if now.state.rollout is not None and incident.rollout_id == now.state.rollout.rollout_id:
-        return  # its evidence is in the charts below
-    since = (incident.onset_at or incident.detected_at) - timedelta(minutes=30)
-    loaded = data.evidence(*now.at, incident.rollout_id, since, 60)
-    points = frames.evidence(loaded.filter(pl.col("start") <= incident.detected_at), incident.trigger)
-    if not points.is_empty():
-        title = f"Evidence of {trigger_title(incident.trigger)}"
-        ui.figure(charts.evidence(points, now.colours), title, f"incident_{incident.incident_id}")
 
 
 def _told(now: View, incident_id: str) -> str:
@@ -196,170 +129,247 @@ def _told(now: View, incident_id: str) -> str:
     return "messages " + ", ".join(f"{status} {count}" for status, count in counted.items())
 
 
-def _triggers(now: View, since: datetime) -> None:
+def _triggers(now: View, window: Window) -> None:
     """Each trigger's evidence as a multiple of its threshold; at 1 it fires and the latch stays."""
-    rollout = now.state.rollout
     ui.section(
         "Triggers",
-        "Evidence against each trigger's threshold, logarithmic: at 1 (red line) it fires; what is below 10\u207b\u2076 is drawn there. All traffic.",
+        f"How close each is to acting, the most urgent first. Evidence on a logarithmic scale; at the red line it fires. {_counted(now)}",
     )
-    rows = frames.trigger_rows(now.state)
-    if rollout is None or not rows:
+    rollout = now.state.rollout
+    if rollout is None or now.state.triggers.is_empty():
         ui.empty(
             "No block has been judged yet.",
             "Evidence appears when the first block of a running rollout has closed: its labels must be mature.",
         )
         return
-    loaded = data.evidence(*now.at, rollout.rollout_id, since, data.bin_for(now.state.meta.now - since, bins=120))
-    grid = st.grid(columns=3, min_column_width=290, key="grid_triggers")
+    width = data.bin_for(window[1] - window[0], bins=120)
+    counted_from = _counted_from(now)
+    loaded = data_live.evidence(*now.at, rollout.rollout_id, window[0], counted_from, width)
+    rows = live_triggers.watched(now.state, loaded, window)
+    urgent = [row for row in rows if row.fired or row.ratio >= NEAR][:LEADING]
+    if urgent:
+        grid = st.grid(columns=min(len(urgent), 2), min_column_width=320, key="grid_urgent")
+        for row in urgent:
+            with grid.cell():
+                _large(now, row, loaded)
+    others = [row for row in rows if row not in urgent]
+    _cards(now, others[:SHOWN], "grid_triggers")
+    with st.expander(f"All {len(rows)} triggers and checks, by segment"):
+        _cards(now, others[SHOWN:], "grid_more_triggers")
+        _segments(now)
+        params = {"rollout_id": rollout.rollout_id, "since": window[0], "counted_from": counted_from}
+        export.offer("live_evidence", loaded, "pages/live_evidence", {**params, "bin_seconds": width})
+
+
+def _counted_from(now: View) -> datetime:
+    """When the stage began that the figures of the triggers are of: after a roll-back the last one that was served."""
+    spans = [span for span in answers.history(now.state) if span.exposed]
+    return spans[-1].since if spans else now.state.meta.now
+
+
+def _counted(now: View) -> str:
+    since = clock(_counted_from(now), now.state.meta.now)
+    rolled_back = now.state.rollout is not None and now.state.rollout.state is RolloutState.ROLLED_BACK
+    return (
+        f"Figures are of the last stage served, from {since}."
+        if rolled_back
+        else f"Figures are of this stage, since {since}."
+    )
+
+
+def _large(now: View, row: Watched, loaded: pl.DataFrame) -> None:
+    st.html(live_html.trigger_head(row))
+    points = frames.evidence(loaded, row.name)
+    if points.is_empty():
+        st.caption("no block closed in this window")
+    else:
+        alt = f"Evidence of {row.title} over time: {row.word}. {row.observed}"
+        ui.figure(charts.evidence(points, now.colours, height=130), alt, f"evidence_{row.name}")
+    st.html(f'<div class="cp-small">{escape(live_words.rule(now.state.policy, row.name, now.baseline))}</div>')
+
+
+def _cards(now: View, rows: Sequence[Watched], key: str) -> None:
+    if not rows:
+        return
+    grid = st.grid(
+        columns=2 if len(rows) in (2, 4) else 3, min_column_width=290, key=key
+    )  # no card stands alone in a row
     for row in rows:
         with grid.cell():
-            st.html(ui.head(str(row["title"]), ui.chip(_trigger_word(row), str(row["tone"]))) + _trigger_note(now, row))
-            points = frames.evidence(loaded, str(row["trigger"]))
-            if points.is_empty():
-                st.caption("no block closed in this window")
-            else:
-                ui.figure(
-                    charts.evidence(points, now.colours),
-                    f"Evidence of {row['title']} over time",
-                    f"evidence_{row['trigger']}",
-                )
-    _segments(now)
-
-
-def _trigger_word(row: dict[str, object]) -> str:
-    if row["fired_now"]:
-        return "Fired"
-    if row["verdict"] == "NO_DATA":
-        return "No data"
-    ratio = float(str(row["ratio"]))
-    return f"{ratio:.0%} of threshold" if ratio >= 0.005 else "Quiet"
-
-
-def _trigger_note(now: View, row: dict[str, object]) -> str:
-    policy = now.state.policy
-    found = next((trigger for trigger in policy.triggers if trigger.name == row["trigger"]), None) if policy else None
-    if found is None:
-        return ""
-    metric = METRICS.get(found.metric)
-    if found.kind is MetricKind.RATING:
-        limit = f"drop of more than {found.limit:g} points"
-    elif found.kind is MetricKind.RATE_RATIO:
-        limit = f"more than {found.limit:g} times the {now.baseline}"
-    elif found.kind is MetricKind.TWO_SAMPLE:
-        limit = f"more than {100 * found.limit:g} points above the {now.baseline}"
-    else:
-        limit = f"over {value_text(metric, found.limit) if metric else found.limit}"
-    slo = f" (slower than {found.slo_ms:,.0f} ms)" if found.slo_ms else ""
-    title = metric.title if metric else found.metric
-    return f'<div class="cp-small">{escape(title)}{slo} {escape(limit)} \u2192 {escape(str(found.action).replace("_", " "))}</div>'
+            st.html(live_html.watched(row, live_words.rule(now.state.policy, row.name, now.baseline), now.colours))
 
 
 def _segments(now: View) -> None:
     parts = now.state.triggers.filter(pl.col("segment") != "all")
     if parts.is_empty():
+        st.caption("No segment is watched on its own.")
         return
-    with st.expander("By segment"):
-        rows = [
-            (
-                escape(trigger_title(row["trigger"])),
-                escape(row["segment"]),
-                ui.chip("Fired", "bad") if row["ever_fired"] else escape(row["verdict"].replace("_", " ").lower()),
-                "\u2013" if row["log_e"] is None else f"{row['log_e'] - row['log_threshold']:.1f}",
-                ui.when(row["block_start"], now.state.meta.now),
-            )
-            for row in parts.to_dicts()
-        ]
-        ui.table(
-            ("Trigger", "Segment", "Verdict", "ln(evidence / threshold)", "Last block"), rows, numeric=(3,), when=(4,)
+    rows = [
+        (
+            escape(trigger_title(row["trigger"])),
+            escape(trigger_title(row["segment"])),
+            ui.chip("Fired", "bad") if row["ever_fired"] else escape(row["verdict"].replace("_", " ").lower()),
+            "\u2013" if row["log_e"] is None else f"{row['log_e'] - row['log_threshold']:.1f}",
+            ui.when(row["block_start"], now.state.meta.now),
         )
+        for row in parts.to_dicts()
+    ]
+    ui.table(("Trigger", "Segment", "Verdict", "ln(evidence / threshold)", "Last block"), rows, numeric=(3,), when=(4,))
 
 
-def _latency(now: View, since: datetime, until: datetime) -> None:
-    slo = (
-        next((trigger.slo_ms for trigger in now.state.policy.triggers if trigger.slo_ms), None)
-        if now.state.policy
-        else None
+def _service(now: View, window: Window, choice: str) -> None:
+    """Vital signs of the last half hour with the window's line, latency and volume over time, dependencies by name."""
+    width = live_frames.bin_seconds(window[1] - window[0])
+    recent = live_frames.recent_from(now.state, window, width)
+    ui.section(
+        "Service",
+        f"Eligible traffic. Figures: since {clock(recent, window[1])}, with their 95 % interval. Lines: the last {choice}, each on its own scale.",
     )
-    points = frames.latency(data.latency(*now.at, since.replace(minute=0, second=0, microsecond=0), until))
+    ui.legend(now.baseline)
+    sums = data.trend(*now.at, RATES, window[0], window[1], width)
+    services = data_live.services(*now.at, window[0], window[1], width)
+    policy, baseline = now.state.policy, now.baseline
+    slow = live_frames.slow_vital(services, window, recent, policy, baseline)
+    signs = [
+        live_frames.quantile_vital(name, services, window, recent, baseline) for name in ("latency_p50", "latency_p95")
+    ]
+    signs.append(live_frames.rate_vital("latency_mean", sums, window, recent, policy, baseline))
+    signs += [slow] if slow else []
+    signs += [live_frames.rate_vital(name, sums, window, recent, policy, baseline) for name in live_frames.FAILURES]
+    _vitals(now, signs, 4, "grid_vitals")
+    counts = [live_frames.incidents_vital(sums, window)]
+    counts += [
+        live_frames.volume_vital(name, sums, window, recent, width) for name in ("traffic_volume", "request_volume")
+    ]
+    _vitals(now, counts, 3, "grid_counts")
+    _over_time(now, services, sums, width)
+    _dependencies(now, services, window)
+    params = {"since": window[0], "until": window[1], "bin_seconds": width}
+    with st.container(horizontal=True):
+        export.offer("live_services", services.drop("buckets", "counts"), "pages/live_services", params)
+
+
+def _vitals(now: View, vitals: Sequence[Vital], columns: int, key: str) -> None:
+    grid = st.grid(columns=columns, min_column_width=160, key=key)
+    for one in vitals:
+        with grid.cell():
+            st.html(live_html.vital(one, now.colours))
+
+
+def _over_time(now: View, services: pl.DataFrame, sums: pl.DataFrame, width: int) -> None:
     left, right = st.columns(2, gap="large")
+    minutes = width / 60
     with left:
-        st.html(ui.head("Latency p50 and p95, per hour"))
+        st.html(ui.head(f"Latency p50 and p95, per {minutes:g} min"))
+        points = live_frames.latency(services)
         if points.is_empty():
             st.caption("no request with a latency in this window")
         else:
-            ui.figure(charts.latency(points, slo, now.colours), "Latency quantiles per hour and arm", "latency")
+            alt = "Latency quantiles of both arms over time, with the objective"
+            ui.figure(charts_live.latency(points, live_frames.objective(now.state.policy), now.colours), alt, "latency")
     with right:
-        width = data.bin_for(until - since, bins=72)
-        st.html(ui.head("Traffic volume"))
-        bins = frames.volume_bins(
-            data.trend(*now.at, ("traffic_volume",), since, until, width), timedelta(seconds=width)
-        )
+        st.html(ui.head(f"{METRICS['traffic_volume'].title}, {now.baseline} on top of the assistant"))
+        bins = frames.volume_bins(sums, timedelta(seconds=width))
         if bins.is_empty():
             st.caption("no conversation in this window")
         else:
-            ui.figure(charts.volume(bins, now.colours, width / 60), "Conversations per bin and arm", "volume")
+            alt = f"Conversations per {minutes:g} minutes and arm: {count_text(int(bins['n'].sum()))} in the window"
+            ui.figure(charts.volume(bins, now.colours, minutes, height=250), alt, "volume")
 
 
-def _failures(now: View, since: datetime, until: datetime) -> None:
-    width = data.bin_for(until - since, bins=12)
-    sums = data.trend(*now.at, FAILURES, since, until, width)
-    grid = st.grid(columns=4, min_column_width=230, key="grid_failures")
-    for name in FAILURES:
-        metric = METRICS[name]
-        points = frames.trend(sums, metric, timedelta(seconds=width))
-        with grid.cell():
-            st.html(ui.head(metric.title))
-            if points.is_empty():
-                st.caption("no data in this window")
-            else:
-                limit = measures.limit_of(now.state.policy, name)
-                ui.figure(charts.rates(points, limit, now.colours), f"{metric.title} over time", f"failure_{name}")
+def _dependencies(now: View, services: pl.DataFrame, window: Window) -> None:
+    st.html(ui.head("Dependencies, over the window, all traffic"))
+    limit = measures.limit_of(now.state.policy, "dependency_failure_rate")
+    rows = live_frames.dependencies(services, window, limit)
+    if not rows:
+        st.caption("no call of a dependency in this window")
+        return
+    head = ("Name", "State", "Calls", "Failed (95 % interval)", "Timed out", "p50", "p95", "Failed over time")
+    ui.table(head, [live_html.dependency_row(one, limit, now.colours) for one in rows], numeric=(2, 3, 4, 5, 6))
+
+
+def _delivery(now: View) -> None:
+    """Do messages reach people, and does data reach us."""
+    state, meta = now.state, now.state.meta
+    ui.section("Delivery and data", "Messages to people, and what producers send. Ages as of the newest snapshot.")
+    queue = data_live.queue(*now.at)
+    grid = st.grid(columns=4, min_column_width=160, key="grid_delivery")
+    with grid.cell():
+        age = "nothing waits" if queue.oldest is None else f"the oldest for {duration(meta.now - queue.oldest)}"
+        ui.tile("Messages waiting", f"{queue.pending:,}", age)
+    with grid.cell():
+        ui.tile(
+            "Undeliverable",
+            f"{queue.dead:,}",
+            queue.error or "every message got through",
+            "bad" if queue.dead else None,
+        )
+    with grid.cell():
+        stale = state.rollout is not None and state.policy is not None and not answers.is_fresh(state)
+        limit = f"limit {duration(timedelta(seconds=state.policy.watch.freshness_seconds))}" if state.policy else ""
+        shown = "no data" if meta.data_age is None else duration(meta.data_age)
+        ui.tile("Data age", shown, limit or "no policy in force", "bad" if stale else None)
+    with grid.cell():
+        share = meta.quarantined / meta.records_read if meta.records_read else 0.0
+        note = f"{100 * share:.2g} % of {count_text(meta.records_read)} read"
+        ui.tile("Records refused", f"{meta.quarantined:,}", note)
+    with st.expander("Sources and refused records"):
+        _sources(now)
+
+
+def _sources(now: View) -> None:
+    meta = now.state.meta
+    rows = [
+        (
+            escape(source.name),
+            "live" if source.live else "file",
+            "\u2013" if source.newest is None else stamp(source.newest),
+            "\u2013" if source.newest is None or not source.live else duration(meta.now - source.newest),
+        )
+        for source in now.state.sources
+    ]
+    ui.table(("Source", "Kind", "Newest record (UTC)", "Behind"), rows, numeric=(3,), when=(2,))
+    st.caption(
+        f"Read {meta.records_read:,} = stored {meta.stored:,} + duplicates {meta.duplicates:,} + refused {meta.quarantined:,}."
+    )
+    if now.state.quarantine:
+        refused = [(escape(reason), f"{count:,}") for reason, count in now.state.quarantine.items()]
+        ui.table(("Refused because", "Records"), refused, numeric=(1,))
+
+
+def _over(now: View) -> None:
+    """Incidents of the last days that nobody has to work on any more, to be read with their times."""
+    lately = now.state.meta.now - windows.RECENT
+    opened = now.state.open_incidents
+    done = [row for row in reversed(now.state.incidents) if row not in opened and row.detected_at >= lately]
+    for incident in done[:3]:
+        title = f"{incident.state.capitalize()}: {incident.title}, {clock(incident.detected_at, now.state.meta.now)}"
+        with st.expander(title):
+            _incident(now, incident)
 
 
 def _decisions(now: View) -> None:
-    ui.section("Last decisions", "From the audit log, newest first. Times in UTC.")
-    if not now.state.log:
+    ui.section(
+        "Last decisions", "What changed what is served or who is on it, newest first, with the reason. Times in UTC."
+    )
+    rows = live_words.decisions(now.state)[:8]
+    if not rows:
         ui.empty(
             "Nothing has been decided yet.",
             "`controlplane release start NAME --actor YOU --artefact model=HASH` is the first decision.",
         )
         return
-    ui.table(("When", "What", "Who", "Why"), _log_rows(now), when=(0,))
-
-
-def _intake(now: View) -> None:
-    """Who sends, how far behind each is, and what was refused and why."""
-    with st.expander("Sources and refused records"):
-        rows = [
-            (
-                escape(source.name),
-                "live" if source.live else "file",
-                "\u2013" if source.newest is None else stamp(source.newest),
-                "\u2013" if source.newest is None or not source.live else duration(now.state.meta.now - source.newest),
-            )
-            for source in now.state.sources
-        ]
-        ui.table(("Source", "Kind", "Newest record (UTC)", "Behind"), rows, numeric=(3,), when=(2,))
-        meta = now.state.meta
-        st.caption(
-            f"Read {meta.records_read:,} = stored {meta.stored:,} + duplicates {meta.duplicates:,} + refused {meta.quarantined:,}."
-        )
-        if now.state.quarantine:
-            refused = [(escape(reason), f"{count:,}") for reason, count in now.state.quarantine.items()]
-            ui.table(("Refused because", "Records"), refused, numeric=(1,))
-
-
-def _log_rows(now: View) -> Sequence[Sequence[str]]:
-    return [
+    moment = now.state.meta.now
+    cells = [
         (
-            ui.when(row.moment, now.state.meta.now),
-            escape(row.event.replace("_", " ")),
-            escape(row.actor),
-            escape(row.reason),
+            ui.when(row.moment, moment),
+            escape(trigger_title(row.event)),
+            "automatic" if row.actor == "controlplane" else escape(row.actor),
+            escape(live_words.plain(row.reason, now.state.policy)),
         )
-        for row in now.state.log[:10]
+        for row in rows
     ]
+    ui.table(("When", "What", "Who", "Why"), cells, when=(0,))
 
 
 main()

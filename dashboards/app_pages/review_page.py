@@ -3,294 +3,330 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 
 import polars as pl
 import streamlit as st
 
+from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
-from dashboards import answers, charts, data, frames, measures, ui, windows
+from dashboards import (
+    acting,
+    answers,
+    charts_review,
+    data,
+    data_review,
+    export,
+    filters,
+    frames,
+    measures,
+    review_cards,
+    review_money,
+    review_story,
+    review_values,
+    review_week,
+    ui,
+    windows,
+)
+from dashboards import review_outlook as outlook
+from dashboards.review_values import Pinned
 from dashboards.shell import View, view
-from dashboards.words import count_text, difference_text, duration, percent, stamp, value_text
+from dashboards.words import duration, percent, stamp, value_text
 
-TRENDS = ("csat", "escalation_rate", "resolution_rate", "misclassification_rate", "contact_rate", "hallucination_rate")
-AVERAGES = "Averages over a window hide the harm of its last minutes: while an incident is open, the incident decides, not these."
-TONES = {
-    measures.IMPROVED: "good",
-    measures.NOT_WORSE: "good",
-    "within limit": "good",
-    measures.WORSE: "bad",
-    "over limit": "bad",
-}
+CARDS = (*measures.PROGRAMME, *measures.WATCHED)
+AVERAGES = "Averages over a period hide the harm of its last minutes: while an incident is open, the incident decides, not these."
+NO_WEEK = "no week"
+BINS = 30
+
+
+@dataclass(frozen=True)
+class Period:
+    """What the page looks at: its name, its bounds, the week where one was chosen."""
+
+    name: str
+    since: datetime
+    until: datetime
+    week: str | None = None
+
+    @property
+    def width(self) -> int:
+        """Width of a bin of the trends, in seconds."""
+        return data.bin_for(self.until - self.since, bins=BINS)
+
+    @property
+    def text(self) -> str:
+        """Name and bounds."""
+        return f"{self.name}: {stamp(self.since)[:16]} to {stamp(self.until)[:16]} UTC"
 
 
 def main() -> None:
     """Config, data, figures, page."""
     now = view()
-    answer = answers.answer(now.state)
+    acting.outcome()
+    answer = answers.answer(now.state, _traffic(now))
     ui.hero(answer)
-    _why(now, answer)
-    _pinned(now)
+    reviews = data_review.pinned(*now.at)
+    _why(now, answer, reviews)
     if now.state.meta.newest is None:
         ui.empty(
             "No conversations yet.",
             "Send logs with `controlplane ingest FILE`, point an OpenTelemetry exporter at the control process, or watch `make demo`.",
         )
         return
-    choice = _window_choice()
-    since, until = windows.review_window(now.state, choice)
-    shown_since = max(since, now.state.first or since)
-    sums = _sums(now, since, until)
-    _success(now, sums, choice, f"{stamp(since)[:16]} to {stamp(until)[:16]} UTC")
-    _timeline(now)
-    _trends(now, shown_since, until)
-    _funnel_and_cost(now, sums, since, until)
+    period = _period(now, reviews)
+    sums, bins = _sums(now, period)
+    _success(now, period, sums, bins)
+    _trend(now, period, bins)
+    _happened(now, period)
+    _journey(now, period, sums, reviews)
+    review_money.show(now, period.since, period.until, period.name, bins)
+    review_week.earlier(now, reviews)
 
 
-def _why(now: View, answer: answers.Answer) -> None:
-    """The gate line by line, or the last incident's containment."""
+def _traffic(now: View) -> outlook.Traffic | None:
+    if now.state.rollout is None:
+        return None
+    times = measures.maturities(now.state, METRICS)
+    return data_review.traffic(*now.at, now.state.rollout.stage_started_at, now.state.meta.now, times)
+
+
+def _why(now: View, answer: answers.Answer, reviews: Sequence[Pinned]) -> None:
+    """The last incident's containment; what the gate asks beside the newest weekly review."""
     for incident in now.state.open_incidents[:1]:
         with st.container(border=True):
             st.html(ui.incident_head(incident))
             ui.containment(incident)
             st.caption(f"{ui.exposed(incident)} \u00b7 {incident.incident_id} \u00b7 times in UTC")
-    if answer.lines:
-        with st.expander("What the gate asks", expanded=True):
-            ui.requirements(answer.lines)
-
-
-def _pinned(now: View) -> None:
-    """The newest pinned weekly review: its headline, and the page to keep or print."""
-    if not now.state.reviews:
+    if not answer.lines:
+        review_week.newest(now, reviews)
         return
-    newest = now.state.reviews[0]
-    with st.container(border=True):
-        st.html(f"{ui.head('Newest weekly review')}<p>{escape(newest.headline)}</p>")
-        st.caption(
-            f"{newest.review_id}, pinned {stamp(newest.pinned_at)[:16]} UTC; `controlplane review show {newest.review_id}`"
-        )
-        path = (now.config.home / newest.path).resolve()
-        if path.is_relative_to(now.config.home.resolve()) and path.is_file():
-            st.download_button("Download the review", path.read_bytes(), path.name, "text/html", key="weekly_review")
+    left, right = st.columns([3, 2], gap="medium")
+    with left, st.container(border=True):
+        missing = [line for line in answer.lines if line.tone != answers.GOOD]
+        met = len(answer.lines) - len(missing)
+        said = ui.chip(f"{met} of {len(answer.lines)} met", answers.GOOD if not missing else answers.QUIET)
+        st.html(ui.head("What the next step asks", said))
+        st.html(review_cards.requirements(missing or list(answer.lines)))
+        if missing and met:
+            with st.expander(f"The {met} that are met"):
+                st.html(review_cards.requirements([line for line in answer.lines if line.tone == answers.GOOD]))
+    with right:
+        review_week.newest(now, reviews)
 
 
-def _window_choice() -> str:
-    asked = st.query_params.get("window", windows.WEEK)
-    start = asked if asked in windows.REVIEW else windows.WEEK
-    choice = st.segmented_control("Window", windows.REVIEW, default=start, required=True, key="review_window")
-    st.query_params["window"] = choice
-    return choice
+def _period(now: View, reviews: Sequence[Pinned]) -> Period:
+    """A window up to now, or a calendar week; both stand in the address."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    first = now.state.first or now.state.meta.now
+    names = [NO_WEEK, *review_values.weeks(first, now.state.meta.now)]
+    with right:
+        week = _week(names, {one.week for one in reviews})
+    with left:
+        choice = filters.pick("window", "Period", windows.REVIEW, windows.WEEK)
+    bounds = None if week == NO_WEEK else review_values.week_bounds(week, now.state.meta.now)
+    if bounds is None:
+        since, until = windows.review_window(now.state, choice)
+        return Period(choice, since, until)
+    return Period(f"Week {week}", bounds[0], min(bounds[1], now.state.meta.now), week)
 
 
-def _sums(now: View, since: datetime, until: datetime) -> pl.DataFrame:
-    spans = measures.comparison_spans(answers.history(now.state), (since, until))
-    return data.measures(*now.at, spans, measures.maturities(now.state, METRICS))
+def _week(names: Sequence[str], pinned: set[str]) -> str:
+    """The week of the address, or the one that is picked."""
+    asked = st.query_params.get("week", NO_WEEK)
+    index = list(names).index(asked) if asked in names else 0
+    chosen = st.selectbox(
+        "Or a week, Monday to Monday",
+        names,
+        index=index,
+        format_func=lambda name: f"{name} (pinned)" if name in pinned else name,
+        key="pick_week",
+    )
+    if chosen != NO_WEEK:
+        st.query_params["week"] = chosen
+    elif "week" in st.query_params:
+        del st.query_params["week"]
+    return str(chosen)
 
 
-def _success(now: View, sums: pl.DataFrame, choice: str, window: str) -> None:
-    baseline = now.baseline
+def _sums(now: View, period: Period) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Sums of the comparison per share span, and of the trends per bin."""
+    spans = measures.comparison_spans(answers.history(now.state), (period.since, period.until))
+    sums = data.measures(*now.at, spans, measures.maturities(now.state, METRICS))
+    shown_since = max(period.since, now.state.first or period.since)
+    width = data.bin_for(period.until - shown_since, bins=BINS)
+    names = (*CARDS, "cost_per_1k_tokens", "traffic_volume")
+    bins = data.trend(*now.at, names, shown_since, period.until, width)
+    return sums, bins.with_columns(width=pl.lit(width))
+
+
+def _success(now: View, period: Period, sums: pl.DataFrame, bins: pl.DataFrame) -> None:
     ui.section(
-        f"Is it better than the {baseline}?",
-        f"{choice}: {window}. Eligible conversations only, assistant against {baseline} at the same time; 95 % intervals that stay"
-        " valid however often you look. Dashed line: the most harm that the policy tolerates.",
+        f"Is it better than the {now.baseline}?",
+        f"{period.text}. Assistant against {now.baseline} at the same time, eligible conversations only, within each share of the ramp."
+        " Bars are 95 % intervals that stay valid however often you look; the dashed mark is the most harm that the policy tolerates.",
     )
     if now.state.open_incidents:
         st.caption(AVERAGES)
     if sums.is_empty():
         ui.empty(
-            "No comparison in this window.",
-            "Choose a longer window, or wait until the assistant has served customers beside the baseline.",
+            "No comparison in this period.",
+            "Choose a longer one, or wait until the assistant has served customers beside the baseline.",
         )
         return
-    _cards(now, sums, measures.PROGRAMME, "programme")
-    st.caption("Also watched")
-    _cards(now, sums, measures.WATCHED, "watched")
+    _cards(now, sums, bins)
+    ui.legend(now.baseline)
+    st.html('<div class="cp-title" style="margin-top:.6rem">Also watched</div>')
+    found = [_measured(now, name, sums, bins, 30) for name in measures.WATCHED]
+    st.html(review_cards.watched([(one, picture) for one, picture, _ in found], now.baseline))
+    spans = measures.comparison_spans(answers.history(now.state), (period.since, period.until))
+    params = data.measure_params(spans, measures.maturities(now.state, METRICS))
+    export.offer("review_measures", sums, "pages/measures", params, "Sums per metric, share of the ramp and arm.")
 
 
-def _cards(now: View, sums: pl.DataFrame, names: Sequence[str], group: str) -> None:
-    found = [measures.measure(name, sums, now.state.policy) for name in names]
-    grid = st.grid(columns=len(names), min_column_width=205, border=True, key=f"grid_{group}")
-    for one in found:
+def _cards(now: View, sums: pl.DataFrame, bins: pl.DataFrame) -> None:
+    grid = st.grid(columns=3, min_column_width=270, border=True, key="grid_programme")
+    for name in measures.PROGRAMME:
+        one, picture, interval = _measured(now, name, sums, bins, 44)
         with grid.cell():
-            _card(now, one)
+            st.html(review_cards.card(one, now.baseline, interval, picture))
 
 
-def _card(now: View, one: measures.Measure) -> None:
-    metric = one.metric
-    word = ui.chip(one.verdict.capitalize(), TONES.get(one.verdict, "quiet"))
-    value = f"{value_text(metric, one.treated)} <small>{_beside(now, one)}</small>"
-    st.html(f'{ui.head(metric.title)}<div class="cp-value">{value}</div><div>{word}</div>')
-    if one.difference is not None:
-        alt = f"{metric.title}, assistant minus {now.baseline}: {_difference(one)}"
-        ui.figure(charts.difference(one, now.colours), alt, f"difference_{metric.name}")
-    elif one.interval is not None and not metric.comparable:
-        alt = f"{metric.title}: {value_text(metric, one.treated)}, {_beside(now, one)}"
-        ui.figure(charts.against_limit(one, now.colours), alt, f"limit_{metric.name}")
-    st.html(f'<div class="cp-small">{_footer(one)}</div>')
+def _measured(
+    now: View, name: str, sums: pl.DataFrame, bins: pl.DataFrame, height: int
+) -> tuple[measures.Measure, str, Interval | None]:
+    """A measure, its course as a picture, and for a ratio the interval of its value."""
+    one = measures.measure(name, sums, now.state.policy)
+    points = frames.trend(bins, one.metric, _width(bins))
+    mine = bins.filter((pl.col("metric") == name) & (pl.col("arm") == "assistant"))
+    interval = measures.ratio_interval(mine, one.metric) if name == "cost_per_resolved" else None
+    return one, review_cards.spark(points, one, now.colours, now.baseline, height), interval
 
 
-def _beside(now: View, one: measures.Measure) -> str:
-    if one.metric.comparable:
-        return f"{escape(now.baseline)} {value_text(one.metric, one.control)}"
-    return "no limit set" if one.limit is None else f"limit {value_text(one.metric, one.limit)}"
+def _width(bins: pl.DataFrame) -> timedelta:
+    return timedelta(seconds=int(bins["width"][0]) if bins.height else 60)
 
 
-def _difference(one: measures.Measure) -> str:
-    found = one.difference
-    if found is None:
-        return "too little data for an interval"
-    low, high = (difference_text(one.metric, end) for end in (found.low, found.high))
-    return f"{difference_text(one.metric, found.estimate)} [{low}, {high}]"
+def _trend(now: View, period: Period, bins: pl.DataFrame) -> None:
+    ui.section(
+        "How it went",
+        "One measure of both arms over the period; bands are 95 % intervals, dotted lines mark where the share of traffic changed."
+        " The newest points may still change until their labels are final. Times in UTC.",
+    )
+    shown = [name for name in CARDS if name != "cost_per_resolved"]
+    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    with left:
+        name = filters.pick("trend", "Measure", shown, shown[0], lambda item: METRICS[item].title)
+    with right:
+        ui.legend(now.baseline)
+    metric = METRICS[name]
+    points = frames.trend(bins, metric, _width(bins))
+    if points.is_empty():
+        ui.empty(f"No {metric.title} in this period.", "Choose another measure or a longer period.")
+        return
+    changes = [span.since for span in answers.history(now.state) if period.since < span.since < period.until]
+    ui.figure(charts_review.trend(points, metric, changes, now.colours), _trend_words(points, name, now), "trend")
 
 
-def _footer(one: measures.Measure) -> str:
-    if one.metric.comparable:
-        first, counts = _difference(one), f"n {count_text(one.n_treated)} vs {count_text(one.n_control)}"
-    else:
-        found = one.interval
-        ends = "" if found is None else f"[{value_text(one.metric, found.low)}, {value_text(one.metric, found.high)}]"
-        first, counts = ends or "no data yet", f"n {count_text(one.n_treated)}"
-    return f"{first}<br>{counts} \u00b7 {_maturity(one)}"
+def _trend_words(points: pl.DataFrame, name: str, now: View) -> str:
+    metric = METRICS[name]
+    mine = points.filter(pl.col("arm") == "assistant").sort("start")
+    if mine.is_empty():
+        return f"{metric.title} of the {now.baseline} alone"
+    first, last = (value_text(metric, float(mine["value"][index])) for index in (0, -1))
+    return f"{metric.title} ({metric.unit}) of the assistant went from {first} to {last}, beside the {now.baseline}"
 
 
-def _maturity(one: measures.Measure) -> str:
-    if one.mature is None:
-        return "no data in this window"
-    if not one.maturity:
-        return "final at once"
-    return f"{percent(one.mature)} final (after {duration(one.maturity)})"
-
-
-def _timeline(now: View) -> None:
-    spans = answers.history(now.state)
+def _happened(now: View, period: Period) -> None:
     ui.section(
         "What happened",
-        "Share of each phase's audience on the assistant; triangles: incidents, holds and known changes. Times in UTC.",
+        "Share of customers whom the assistant served, the releases below it, and what happened at the numbers. Times in UTC.",
     )
+    spans = review_story.clipped(answers.history(now.state), period.since, period.until)
     if not spans:
         ui.empty(
-            "No release has been started.",
+            "No release was rolled out in this period.",
             "`controlplane release start NAME --actor YOU --artefact model=HASH` begins the first stage.",
         )
-        return
-    chart = charts.share_timeline(
-        frames.share_spans(spans, now.state.policy, now.baseline), frames.marks(now.state, spans[0].since), now.colours
-    )
-    said = "; ".join(f"{stamp(span.since)[:16]} {span.phase} {percent(span.share)}" for span in spans)
+    else:
+        _timeline(now, period, spans)
+    decided = review_story.decisions(now.state, period.since, period.until)
+    if decided:
+        with st.expander("Decisions, newest first"):
+            ui.table(("When", "What", "Who", "Why"), decided, when=(0,))
+
+
+def _timeline(now: View, period: Period, spans: Sequence[answers.Span]) -> None:
+    """The chart with the list of its numbers."""
+    found = review_story.events(now.state, spans[0].since, period.until)
+    shares = review_story.share_frame(spans, now.state.policy, now.baseline)
+    lanes = review_story.release_frame(spans, now.baseline)
+    said = "; ".join(f"{stamp(span.since)[:16]} {span.phase} {percent(span.share)}" for span in spans[-20:])
+    chart = charts_review.timeline(shares, lanes, review_story.mark_frame(found), now.colours)
     ui.figure(chart, f"Share over time: {said}", "timeline")
-    _incident_table(now)
-    ui.table(
-        ("When", "What", "Who", "Why"),
-        [
-            (
-                ui.when(row.moment, now.state.meta.now),
-                escape(row.event.replace("_", " ")),
-                escape(row.actor),
-                escape(row.reason),
-            )
-            for row in now.state.log[:6]
-        ],
-        when=(0,),
-    )
+    if found:
+        ui.table(("", "When", "What"), review_story.event_rows(found, now.state.meta.now), when=(1,))
 
 
-def _incident_table(now: View) -> None:
-    """Every incident with the times that matter: onset to detection, detection to the verified cut, customers exposed."""
-    rows = []
-    for row in reversed(now.state.incidents[-5:]):
-        found = duration(row.detected_at - row.onset_at) if row.onset_at else "\u2013"
-        contained = (
-            duration(row.verified_at - row.detected_at)
-            if row.verified_at
-            else "not verified"
-            if row.cut_at
-            else "\u2013"
-        )
-        met = "\u2013" if row.customers_exposed is None else f"{row.customers_exposed:,}"
-        word = ui.chip(row.state.capitalize(), ui.INCIDENT_TONES.get(row.state, "bad"))
-        rows.append((ui.when(row.detected_at, now.state.meta.now), escape(row.title), word, found, contained, met))
-    if rows:
-        head = ("Incident", "What", "State", "Onset to detection", "Detection to verified cut", "Customers exposed")
-        ui.table(head, rows, numeric=(3, 4, 5), when=(0,))
-
-
-def _trends(now: View, since: datetime, until: datetime) -> None:
-    ui.section(
-        "Trend",
-        "Per arm over the window; dotted lines: the share of traffic changed. Recent points may still change until their labels are final.",
-    )
-    ui.legend(now.baseline)
-    width = data.bin_for(until - since, bins=30)
-    sums = data.trend(*now.at, TRENDS, since, until, width)
-    changes = [span.since for span in answers.history(now.state) if since < span.since < until]
-    grid = st.grid(columns=3, min_column_width=290, key="grid_trends")
-    for name in TRENDS:
-        metric = METRICS[name]
-        points = frames.trend(sums, metric, timedelta(seconds=width))
-        with grid.cell():
-            st.html(f'<div class="cp-title">{escape(metric.title)}</div>')
-            if points.is_empty():
-                st.caption("no data in this window")
-            else:
-                ui.figure(
-                    charts.trend(points, metric, changes, now.colours),
-                    f"{metric.title} per arm over time",
-                    f"trend_{name}",
-                )
-
-
-def _funnel_and_cost(now: View, sums: pl.DataFrame, since: datetime, until: datetime) -> None:
+def _journey(now: View, period: Period, sums: pl.DataFrame, reviews: Sequence[Pinned]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        ui.section(
-            "From question to resolution",
-            "Conversations in the window; beside each bar its share of the step before. Outcomes as known now.",
-        )
-        names = ("escalation_rate", "resolution_rate")
-        whole = data.trend(*now.at, names, since, until, _whole(since, until))
-        steps = frames.funnel(data.volume(*now.at, since, until), whole)
-        ui.figure(charts.funnel(steps, now.colours), "Funnel of conversations", "funnel")
-        returned = measures.measure("contact_rate", sums, now.state.policy) if not sums.is_empty() else None
-        if returned and returned.treated is not None:
-            share, within = value_text(returned.metric, returned.treated), duration(returned.maturity)
-            st.caption(f"{share} of the assistant's customers came back within {within} ({_maturity(returned)}).")
+        _funnel(now, period, sums, reviews)
     with right:
-        _cost(now, since, until)
+        _topics(now)
 
 
-def _whole(since: datetime, until: datetime) -> int:
-    """A bin that holds the whole window, in seconds: a few bins at most, which are added up."""
-    return max(int((until - since).total_seconds()), 60)
+def _funnel(now: View, period: Period, sums: pl.DataFrame, reviews: Sequence[Pinned]) -> None:
+    kept = next((one for one in reviews if one.week == period.week and not one.corrected_by), None)
+    source = f"As pinned in {kept.review_id}." if kept else "Outcomes as known now."
+    ui.section(
+        "From question to resolution",
+        f"Conversations of the period, and beside each bar its share of the step before. {source}",
+    )
+    steps, said = review_story.pinned_funnel(data_review.document(*now.at, kept.review_id)) if kept else (None, "")
+    if steps is None or steps.is_empty():
+        names = ("escalation_rate", "resolution_rate")
+        width = max(int((period.until - period.since).total_seconds()), 60)
+        whole = data.trend(*now.at, names, period.since, period.until, width)
+        steps = review_story.funnel(data.volume(*now.at, period.since, period.until), whole)
+        said = _returned(now, sums)
+    alt = "; ".join(f"{row['step']} {row['label']}" for row in steps.to_dicts())
+    ui.figure(charts_review.funnel(steps, now.colours), alt, "funnel")
+    if said:
+        st.caption(said)
 
 
-def _cost(now: View, since: datetime, until: datetime) -> None:
-    ui.section("Cost", "Model cost of the assistant in the window, in USD, at the price valid on the day.")
-    names = ("cost_per_resolved", "cost_per_1k_tokens", "tokens_per_request")
-    sums = data.trend(*now.at, names, since, until, _whole(since, until))
-    sums = sums.filter(pl.col("arm") == "assistant")
-    tiles = st.grid(columns=3, min_column_width=140, key="grid_cost")
-    for name in names:
-        rows, metric = sums.filter(pl.col("metric") == name), METRICS[name]
-        value = metric.value(int(rows["n"].sum()), int(rows["x"].sum()), float(rows["total"].sum()))
-        with tiles.cell():
-            ui.tile(metric.title, value_text(metric, value), metric.denominator)
-    usage = data.model_usage(*now.at, since, until)
-    if usage.is_empty():
-        st.caption("No model was called in this window.")
+def _returned(now: View, sums: pl.DataFrame) -> str:
+    found = measures.measure("contact_rate", sums, now.state.policy) if not sums.is_empty() else None
+    if found is None or found.treated is None:
+        return ""
+    share, within = value_text(found.metric, 1 - found.treated), duration(found.maturity)
+    young = " Provisional: for none of them is that time over." if found.provisional else ""
+    return f"Not back within {within}: {share} of {found.n_treated:,} conversations with the assistant ({review_cards.maturity(found)}).{young}"
+
+
+def _topics(now: View) -> None:
+    ui.section(
+        "What it could not answer",
+        "Topics of unresolved or unsure questions, by customers affected: what to write into the knowledge base next.",
+    )
+    found = data_review.newest(*now.at, "topics")
+    rows = review_story.topic_rows(found.get("topics") or ())
+    if not found:
+        ui.empty("No topics yet.", "They are found every week; `controlplane topics` finds them now.")
         return
-    requests = max(int(usage["requests"].sum()), 1)
-    lines = [
-        (
-            escape(row["model"]),
-            count_text(row["requests"]),
-            percent(row["requests"] / requests),
-            f"${row['cost_usd']:,.2f}",
-            count_text(row["unpriced"]),
-        )
-        for row in usage.to_dicts()
-    ]
-    ui.table(("Model", "Requests", "Share", "Cost", "Unpriced"), lines, numeric=(1, 2, 3, 4))
+    if not rows:
+        ui.empty("No topic stands out.", escape(str(found.get("reason") or "Too few open questions.")))
+    else:
+        ui.table(("Question, and its terms", "Customers", ""), rows, numeric=(1,))
+    asked, open_ones = int(found.get("asked") or 0), int(found.get("questions") or 0)
+    share = f" ({percent(open_ones / asked)})" if asked else ""
+    st.caption(
+        f"{open_ones:,} open questions in {asked:,} conversations{share}, {str(found.get('since'))[:10]} to"
+        f" {str(found.get('until'))[:10]}. All of them are on the page Quality."
+    )
+    st.page_link("app_pages/quality_page.py", label="All topics, with examples")
 
 
 main()

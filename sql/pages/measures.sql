@@ -1,5 +1,5 @@
 -- pages: sums of every metric per stage span and arm, of eligible conversations. Spans are the parallel lists $starts, $ends (naive UTC, half-open): rows that touch a
--- change of share are left out, so that no sum mixes two shares. n, x, total, total_sq count only what lies before the metric's time of maturity; n_all counts all.
+-- change of share are left out, so that no sum mixes two shares. n, x, total, total_sq count only what lies before the metric's time of maturity; *_all count everything.
 WITH spans AS (
   SELECT unnest(range(len($starts))) AS span, unnest($starts) AS since, unnest($ends) AS until
 ), matured AS (
@@ -14,5 +14,5 @@ WITH spans AS (
 SELECT metric, span, arm,
        CAST(coalesce(sum(n) FILTER (WHERE mature), 0) AS BIGINT) AS n, CAST(coalesce(sum(x) FILTER (WHERE mature), 0) AS BIGINT) AS x,
        coalesce(sum(total) FILTER (WHERE mature), 0.0) AS total, coalesce(sum(total_sq) FILTER (WHERE mature), 0.0) AS total_sq,
-       CAST(sum(n) AS BIGINT) AS n_all
+       CAST(sum(n) AS BIGINT) AS n_all, CAST(sum(x) AS BIGINT) AS x_all, sum(total) AS total_all, sum(total_sq) AS total_sq_all
 FROM placed GROUP BY metric, span, arm ORDER BY metric, span, arm

@@ -53,7 +53,7 @@ def test_it_says_headline_measures_may_we_grow_changes_and_where_to_read_on() ->
         "Tokens per request of the assistant rose by 112 tokens",
         "*Read on*",
         PATH,
-        "<http://127.0.0.1:8501/review|Review>",
+        "<http://127.0.0.1:8501/review?week=2026-W46|Review>",
     ]
     places = [shown.find(words) for words in order]
     assert -1 not in places
@@ -117,4 +117,4 @@ def test_without_a_review_channel_the_console_is_told_and_the_incidents_channel_
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:8501"])
 def test_it_links_to_the_dashboards_only_where_there_are_any(url: str | None) -> None:
     alert = Alert.from_dict(message(told(), PATH, NOW, url).payload)
-    assert [link.url for link in alert.links] == ([f"{url}/review"] if url else [])
+    assert [link.url for link in alert.links] == ([f"{url}/review?week={told()['week']}"] if url else [])

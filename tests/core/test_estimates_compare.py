@@ -230,3 +230,10 @@ def test_joined_intervals():
     assert joined_difference(Interval(5, 4, inf), Interval(2, 1, 6)).high == inf
     assert anytime_p(-3.0) == 1.0
     assert anytime_p(2.0) == pytest.approx(exp(-2))
+
+
+@pytest.mark.parametrize("q", [0.01, 0.5, 0.95])
+@pytest.mark.parametrize("n", [1, 2, 23, 145, 3000, 1_000_000])
+def test_quantile_ranks_are_those_of_the_binomial_distribution(n, q):
+    first, _, last = quantile_ranks(n, q)
+    assert (first, last) == (int(stats.binom.ppf(0.025, n, q)), int(stats.binom.isf(0.025, n, q)) + 1)

@@ -37,13 +37,26 @@ PATIENCE_MS = 60_000
 TOKEN = "a-token-for-this-test"
 # Streamlit's client asks for its own health below a deep link first, then at the root: known, harmless, its own origin.
 PROBES = ("/_stcore/health", "/_stcore/host-config")
+# No placeholder is left, every chart has drawn something.
+DRAWN = """() => !document.querySelector('[data-testid=stSkeleton]')
+  && [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(chart => chart.querySelector('canvas, svg'))"""
+_doors: dict[str, str] = {}  # by address of a server: the token it was started with
 
 
 class Watched:
-    """A page whose console, errors and requests are remembered."""
+    """A page whose console, errors and requests are remembered; logged in with the server's token unless `token` is another, or ""."""
 
-    def __init__(self, browser: Browser, url: str, size: dict[str, int] | None = None, scheme: str = "light") -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        url: str,
+        size: dict[str, int] | None = None,
+        scheme: str = "light",
+        token: str | None = None,
+    ) -> None:
         context = browser.new_context(viewport=size or DESKTOP, color_scheme=scheme)
+        if known := _doors.get(url, "") if token is None else token:
+            assert context.request.post(f"{url}/session", form={"token": known}, max_redirects=0).status == 303
         self.page: Page = context.new_page()
         self.url, self.errors, self.outside, self.refused = url, [], [], []
         self.page.on("console", self._console)
@@ -69,10 +82,7 @@ class Watched:
         """The page once its script has run and its charts are drawn."""
         self.page.wait_for_selector(".cp-strip, .cp-empty", timeout=PATIENCE_MS)
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MS)
-        self.page.wait_for_function(
-            "() => [...document.querySelectorAll('[data-testid=stVegaLiteChart]')].every(c => c.querySelector('canvas, svg'))",
-            timeout=PATIENCE_MS,
-        )
+        self.page.wait_for_function(DRAWN, timeout=PATIENCE_MS)
         return self.page
 
     def picture(self, name: str, folder: Path | None = None) -> Path:
@@ -91,8 +101,8 @@ class Watched:
 
     def clean(self) -> None:
         """Nothing went wrong and nobody else was asked."""
-        assert self.errors == []
-        assert self.outside == []
+        assert self.errors == [], self.errors
+        assert self.outside == [], self.outside
         assert [line for line in self.refused if not line.endswith(PROBES)] == []
 
 
@@ -103,14 +113,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(home: Path, control_url: str | None = None, token: str | None = None) -> Iterator[str]:
-    """The dashboards of a workspace, as a process of their own; ended by its id."""
+def served(home: Path, control_url: str | None = None, token: str | None = None, **more: str) -> Iterator[str]:
+    """The dashboards of a workspace, as a process of their own; ended by its id. `more`: further environment variables."""
     port = free_port()
     log = home / "dashboards.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
             command(port),
-            env=environment(home, os.environ, control_url, token),
+            env=environment(home, {**os.environ, **more}, control_url, token),
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
@@ -124,7 +134,9 @@ def served(home: Path, control_url: str | None = None, token: str | None = None)
                 except OSError:
                     assert time.monotonic() < deadline, log.read_text()
                     time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
+            url = f"http://127.0.0.1:{port}"
+            _doors[url] = token if control_url and token else ""
+            yield url
         finally:
             process.terminate()
             process.wait(20)

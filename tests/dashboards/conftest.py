@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,98 +32,11 @@ from controlplane.store.state_rows import AuditEntry, Commit, IncidentRow, LaneS
 from controlplane.store.warehouse import Warehouse
 from jobs.control import Control, control_process
 from jobs.decisions import counts_json, reading_json
+from tests.dashboards import world_quality, world_services
+from tests.dashboards.world_policy import POLICY
 from tests.scenarios.shared_demo import shared
 
-POLICY = """
-schema = 1
-name = "bank-support"
-owner = "ml-on-call"
-baseline = "menu"
-[budget]
-false_rollback = 0.01
-certificate = 0.05
-[assignment]
-salt = "s"
-low_risk_intents = ["balance"]
-[watch]
-segments = ["business"]
-freshness_seconds = 900
-[[phases]]
-name = "canary"
-audience = "low_risk"
-shares = [0.05]
-min_minutes = 720
-min_treated = 300
-certificates = ["escalation"]
-approvals = 1
-[[phases]]
-name = "ramp"
-audience = "eligible"
-shares = [0.2, 0.5]
-min_minutes = 1440
-min_treated = 2000
-certificates = ["escalation", "csat"]
-approvals = 1
-[[phases]]
-name = "full"
-audience = "eligible"
-shares = [0.97]
-[[triggers]]
-name = "escalation_increase"
-metric = "escalation_rate"
-kind = "two_sample"
-limit = 0.04
-block_seconds = 900
-weight = 0.3
-action = "rollback"
-[[triggers]]
-name = "csat_drop"
-metric = "csat"
-kind = "rating"
-limit = 0.2
-block_seconds = 900
-weight = 0.2
-action = "rollback"
-[[triggers]]
-name = "hallucination_breach"
-metric = "hallucination_rate"
-kind = "one_sample"
-limit = 0.05
-block_seconds = 900
-weight = 0.2
-action = "rollback"
-[[triggers]]
-name = "latency_slo_breach"
-metric = "slow_share"
-kind = "one_sample"
-limit = 0.05
-slo_ms = 4000
-block_seconds = 900
-weight = 0.2
-action = "hold"
-[[triggers]]
-name = "timeouts"
-metric = "timeout_rate"
-kind = "one_sample"
-limit = 0.03
-block_seconds = 900
-weight = 0.1
-action = "hold"
-[[certificates]]
-name = "escalation"
-metric = "escalation_rate"
-kind = "two_sample"
-margin = 0.03
-block_seconds = 900
-[[certificates]]
-name = "csat"
-metric = "csat"
-kind = "rating"
-margin = 0.05
-block_seconds = 900
-"""
-
-TOKEN = "a-token-for-these-tests"
+TOKEN = "a-token-for-this-test"
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 STEP = timedelta(minutes=15)
 SEGMENTS = ("retail", "business")
@@ -165,6 +78,7 @@ class World:
     rollups: list[dict[str, Any]] = field(default_factory=list)
     latencies: list[dict[str, Any]] = field(default_factory=list)
     usage: list[dict[str, Any]] = field(default_factory=list)
+    services: list[dict[str, Any]] = field(default_factory=list)
     units: dict[str, int] = field(default_factory=dict)
     lane_states: dict[str, dict[str, Any]] = field(default_factory=dict)
     ledger: list[LedgerEntry] = field(default_factory=list)
@@ -251,6 +165,7 @@ class World:
         key = {"arm": arm, "release": release, "segment": segment, "eligible": True}
         for bucket, found in zip(*np.unique(np.ceil(np.log(latency) / np.log(G)), return_counts=True), strict=True):
             self.latencies.append({"hour": hour, **key, "bucket": int(bucket), "n": int(found)})
+        self.services += world_services.slots(self.now, arm, latency, np.random.default_rng(len(self.services)))
         if arm == "assistant" and requests:
             tokens = self.rng.normal(620, 140, requests).clip(80)
             self._row("tokens_per_request", arm, segment, rollout, requests, 0, tokens.sum(), (tokens**2).sum())
@@ -321,6 +236,7 @@ class World:
         naive = self.now.replace(tzinfo=None)
         cursor = self.warehouse.cursor()
         told = bool(self.rollups)
+        world_quality.add(cursor, self.rollups)
         for table, rows in (
             ("rollup_minute", self.rollups),
             ("rollup_model", self.usage),
@@ -331,6 +247,11 @@ class World:
                 cursor.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
                 cursor.unregister("incoming")
                 rows.clear()
+        if self.services:
+            cursor.register("incoming", pl.DataFrame(self.services).to_arrow())
+            cursor.execute(world_services.SQL)
+            cursor.unregister("incoming")
+            self.services.clear()
         for key, count in self.units.items():
             cursor.execute(
                 "INSERT INTO units SELECT $key || i, 'u' || i, 'assistant', 'r1', 'v1.4.0', $key, $now, $now, $now, 'retail' FROM range($n) AS t(i)",
@@ -606,22 +527,35 @@ def full_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@contextmanager
+def standing(source: Path, home: Path) -> Iterator[Control]:
+    """A control process on a copy of a workspace, whose clock stands still at the snapshot's time: what pages ask is really answered."""
+    shutil.copytree(source, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTROLPLANE_TOKEN", TOKEN)
+        settings = load(home)
+        with closing(StateReader(settings.state_url)) as reader:
+            rollout = reader.rollout()
+            assert rollout is not None
+            policy = parse(str(reader.policy_text(rollout.policy_hash)))
+        with SnapshotReader(home / "snapshots").open() as connection:
+            ((published,),) = connection.execute("SELECT published_at FROM meta").fetchall()
+        moment = published.replace(tzinfo=UTC)
+        with control_process(settings, policy, lambda: moment, 0) as control:
+            yield control
+
+
 @pytest.fixture
-def full_control(full_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Control]:
-    """A control process on a copy of it, whose clock stands still at the snapshot's time: what pages ask is really answered."""
-    home = tmp_path / "home"
-    shutil.copytree(full_home, home)
-    monkeypatch.setenv("CONTROLPLANE_TOKEN", TOKEN)
-    settings = load(home)
-    with closing(StateReader(settings.state_url)) as reader:
-        rollout = reader.rollout()
-        assert rollout is not None
-        policy = parse(str(reader.policy_text(rollout.policy_hash)))
-    ref = SnapshotReader(home / "snapshots").current()
-    with SnapshotReader(home / "snapshots").open(ref) as connection:
-        ((published,),) = connection.execute("SELECT published_at FROM meta").fetchall()
-    moment = published.replace(tzinfo=UTC)
-    with control_process(settings, policy, lambda: moment, 0) as control:
+def full_control(full_home: Path, tmp_path: Path) -> Iterator[Control]:
+    """A control process on a copy of the demo's workspace, for a test that changes it."""
+    with standing(full_home, tmp_path / "home") as control:
+        yield control
+
+
+@pytest.fixture(scope="module")
+def read_only_control(full_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    """The same for tests that only ask, once a module."""
+    with standing(full_home, tmp_path_factory.mktemp("standing") / "home") as control:
         yield control
 
 

@@ -6,19 +6,12 @@ The workspace is copied, its control process answers at the snapshot's time, and
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-from contextlib import closing
-from datetime import UTC
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from controlplane.core.policy import parse
-from controlplane.settings import load
-from controlplane.store.snapshot import SnapshotReader
-from controlplane.store.state import StateReader
-from jobs.control import control_process
 from tests.dashboards.browser import DESKTOP, PHONE, TOKEN, Watched, chromium, served
+from tests.dashboards.conftest import standing
 
 
 def main() -> None:
@@ -32,24 +25,12 @@ def main() -> None:
     chosen = parser.parse_args()
     with TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"
-        shutil.copytree(chosen.home, home)
         if chosen.read_only:
+            shutil.copytree(chosen.home, home)
             with served(home) as url:
                 look(url, chosen)
             return
-        os.environ["CONTROLPLANE_TOKEN"] = TOKEN
-        settings = load(home)
-        with closing(StateReader(settings.state_url)) as reader:
-            rollout = reader.rollout()
-            assert rollout is not None
-            policy = parse(str(reader.policy_text(rollout.policy_hash)))
-        with SnapshotReader(home / "snapshots").open() as connection:
-            ((published,),) = connection.execute("SELECT published_at FROM meta").fetchall()
-        moment = published.replace(tzinfo=UTC)
-        with (
-            control_process(settings, policy, lambda: moment, 0) as control,
-            served(home, control.server.url, TOKEN) as url,
-        ):
+        with standing(chosen.home, home) as control, served(home, control.server.url, TOKEN) as url:
             look(url, chosen)
 
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from controlplane.core.roles import Role
+from dashboards import control as ask
+from dashboards.config import Config
+from jobs.control import Control
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 FIRST = "review"
@@ -18,16 +26,23 @@ def open_page(
     page: str = FIRST,
     *,
     control: tuple[str, str] | None = None,
+    role: str = "admin",
     **query: str,
 ) -> AppTest:
-    """The page ("live", ...) of a workspace, run once; `control`: URL and token of its control process; `query`: what the address says."""
+    """The page ("live", ...) of a workspace, run once.
+
+    `control`: URL and token of its control process; `role`: of who looks; `query`: what the address says.
+    """
     monkeypatch.setenv("CONTROLPLANE_HOME", str(home))
+    monkeypatch.setenv("CONTROLPLANE_DASHBOARD_ROLE", role)
     for name, value in zip(("CONTROLPLANE_URL", "CONTROLPLANE_TOKEN"), control or ("", ""), strict=True):
         monkeypatch.setenv(name, value)
     app = AppTest.from_file(str(APP), default_timeout=SECONDS)
     for name, value in query.items():
         app.query_params[name] = value
-    app.switch_page(f"app_pages/{page}_page.py")
+    app._page_hash = calc_hash(
+        page
+    )  # as st.Page does with its url_path; before its first run `switch_page` knows the file's name alone
     app.run()
     assert not app.exception, [error.value for error in app.exception]
     return app
@@ -44,3 +59,14 @@ def text(app: AppTest) -> str:
 def charts(app: AppTest) -> int:
     """How many charts there are."""
     return len(app.get("vega_lite_chart"))
+
+
+def finished(app: AppTest, control: Control, key: str) -> None:
+    """Wait for the long work that a button of `dashboards.tasks` asked for, without running the page all the time; then show what came of it."""
+    config = Config(control.deps.home, control.server.url, os.environ["CONTROLPLANE_TOKEN"])
+    task_id = app.session_state[f"task_id_{key}"]
+    deadline = time.monotonic() + SECONDS
+    while task_id and not ask.task(config, Role.ADMIN, task_id).over:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    app.run()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
 import pytest
 
+from controlplane.core.metrics import METRICS
+from dashboards import ui
 from tests.dashboards.pages import APP, open_page, text
 
+shown_on_full: dict[str, str] = {}  # what a person reads on each page of the demo's workspace
 FILES = sorted(path.stem.removesuffix("_page") for path in (APP.parent / "app_pages").glob("*_page.py"))
 
 
@@ -24,7 +28,18 @@ def test_the_navigation_has_every_page_and_no_other() -> None:
 def test_every_page_opens_on_every_kind_of_workspace(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, page: str, kind: str
 ) -> None:
+    monkeypatch.setattr(ui.Drawn, "CHECKED", True)  # every chart against the schema of Vega-Lite
     home: Path = request.getfixturevalue(f"{kind}_home")
     shown = text(open_page(monkeypatch, home, page))
     for words in ("cp-strip", "Firing", "Data age", "UTC"):
         assert words in shown
+    if kind == "full":
+        shown_on_full[page] = shown
+
+
+def test_every_metric_of_the_catalogue_is_on_some_page(monkeypatch: pytest.MonkeyPatch, full_home: Path) -> None:
+    for page in FILES:
+        if page not in shown_on_full:
+            shown_on_full[page] = text(open_page(monkeypatch, full_home, page))
+    everything = html.unescape("\n".join(shown_on_full.values()))
+    assert [metric.title for metric in METRICS.values() if metric.title not in everything] == []

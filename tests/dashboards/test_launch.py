@@ -8,7 +8,7 @@ import pytest
 from controlplane.core.metrics import METRICS
 from dashboards import words
 from dashboards.config import Config, load
-from dashboards.launch import command, environment
+from dashboards.launch import command, environment, main
 
 
 def test_the_server_tells_nobody_and_stays_on_loopback() -> None:
@@ -29,6 +29,25 @@ def test_every_option_is_one_that_streamlit_knows() -> None:
     known = set(config.get_config_options())
     options = [part[2:].split("=")[0] for part in command(1) if part.startswith("--")]
     assert set(options) <= known
+
+
+def test_streamlit_finds_the_application_behind_the_door() -> None:
+    from streamlit.web.server.app_discovery import discover_asgi_app
+
+    script = next(part for part in command(1) if part.endswith(".py"))
+    assert Path(script).name == "asgi.py"  # app.py alone would serve the pages without guard and log-in
+    found = discover_asgi_app(Path(script))
+    assert (found.is_asgi_app, found.import_string) == (True, "asgi:app")
+
+
+def test_a_wrong_setting_ends_it_before_it_serves(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["launch", "--port", "1"])
+    monkeypatch.setenv("CONTROLPLANE_DASHBOARD_URL", "http://dash.example.com")
+    with pytest.raises(SystemExit):
+        main()
+    assert "CONTROLPLANE_DASHBOARD_URL is" in capsys.readouterr().err
 
 
 def test_the_environment_names_the_workspace_and_only_a_given_token(tmp_path: Path) -> None:

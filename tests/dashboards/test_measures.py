@@ -1,6 +1,6 @@
 """Success measures: equal to plain SQL on the rollups, never pooled over shares, honest verdicts."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -110,6 +110,26 @@ def test_limits_have_verdicts_too() -> None:
     assert measures.limit_verdict(None, 0.05) == "unknown"
 
 
+def test_a_limit_speaks_where_the_comparison_cannot() -> None:
+    rows = [("misrouting_rate", 0, "assistant", 400, 1, 0.0, 0.0), ("misrouting_rate", 0, "baseline", 400, 1, 0.0, 0.0)]
+    assert measures.measure("misrouting_rate", sums(rows), None).verdict == "unknown"
+    policy = parse(POLICY.replace("timeout_rate", "misrouting_rate"))
+    assert measures.measure("misrouting_rate", sums(rows), policy).verdict == "within limit"
+
+
+def test_a_ratio_has_an_interval_from_its_bins() -> None:
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    rows = [
+        {"start": start + timedelta(hours=i), "n": 50 + i, "total": (50 + i) * (0.2 + 0.01 * (i % 3))}
+        for i in range(12)
+    ]
+    found = measures.ratio_interval(pl.DataFrame(rows), METRICS["cost_per_resolved"])
+    assert found is not None
+    assert found.estimate == pytest.approx(sum(row["total"] for row in rows) / sum(row["n"] for row in rows))
+    assert found.low < found.estimate < found.high < found.estimate * 1.1
+    assert measures.ratio_interval(pl.DataFrame(rows[:7]), METRICS["cost_per_resolved"]) is None
+
+
 def test_no_data_is_unknown_everywhere() -> None:
     empty = sums([]).cast(
         {
@@ -144,7 +164,10 @@ def test_margins_and_limits_come_from_the_policy(healthy_home: Path) -> None:
 def test_immature_rows_count_for_maturity_but_not_for_the_number(healthy_home: Path) -> None:
     state, found = loaded(healthy_home)
     returned = measures.measure("contact_rate", found, state.policy)
-    assert (returned.n_treated, returned.mature) == (0, 0.0)
+    assert (returned.provisional, returned.mature, returned.verdict) == (True, 0.0, "unknown")
+    assert returned.difference is not None
+    assert returned.difference.high < 0  # it would be an improvement, if it were final
+    assert measures.measure("contact_rate", found.drop("x_all"), state.policy).n_treated == 0
     classified = measures.measure("misclassification_rate", found, state.policy)
     assert classified.mature is not None
     assert 0.2 < classified.mature < 0.6

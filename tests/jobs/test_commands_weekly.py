@@ -84,6 +84,8 @@ def test_show_says_what_the_document_says(cli: Cli, pinned: dict, tmp_path: Path
         assert text in out
     assert cli.json("review", "show", "2026-W03")["review_id"] == REVIEW
     cli("review", "show", "--out", tmp_path / "r.json")
+    cli("review", "show", "--out", tmp_path / "r.pdf")
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-1.7")
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == pinned["document"]
 
 
@@ -175,7 +177,7 @@ def test_the_filed_document_is_looked_at(tmp_path: Path, content: bytes | None, 
 def test_wrong_use_is_told(cli: Cli, pinned: dict, tmp_path: Path) -> None:
     assert "is no ISO week" in cli.refused("review", "weekly", "--week", "2026-W60", code=2)
     assert "look at it so far with --no-pin" in cli.refused("review", "weekly", "--week", "2999-W01", code=1)
-    assert "ends in .html or .json" in cli.refused("review", "weekly", "--out", tmp_path / "r.pdf", code=2)
+    assert "ends in .html, .pdf or .json" in cli.refused("review", "weekly", "--out", tmp_path / "r.txt", code=2)
     assert "there is no folder" in cli.refused("review", "show", "--out", tmp_path / "no" / "r.html", code=2)
     assert "there are agree and object" in cli.refused(
         "review", "sign", REVIEW, "--actor", "mira", "--note", "x", "--verdict", "maybe", code=2

@@ -11,11 +11,13 @@ from controlplane.core.evidence.forms import FORMS
 from controlplane.core.metrics import METRICS
 from controlplane.core.policy import Policy, parse
 from controlplane.core.policy_lint import RESERVED
+from controlplane.core.roles import PERMISSIONS, Permission, Role
 from controlplane.settings import shipped_policy
 from jobs import reference_policy, reference_triggers
+from jobs.asking import ASKS
 from jobs.reference import pages
 
-NAMES = ("commands.md", "policy.md", "triggers.md", "metrics.md", "states.md", "records.md", "workflows.md")
+NAMES = ("commands.md", "policy.md", "triggers.md", "metrics.md", "states.md", "records.md", "workflows.md", "roles.md")
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
 
@@ -58,3 +60,13 @@ def test_the_catalogue_has_every_metric_that_decides_every_test_and_every_check(
     assert set(reference_triggers.CHECKS) == set(RESERVED)
     for trigger in parse(shipped_policy("default")).triggers:
         assert f"`{trigger.name}`: {trigger.kind} limit " in page
+
+
+def test_every_question_of_the_dashboards_and_every_role_stands_in_the_table(now: dict[str, str]) -> None:
+    page = now["roles.md"]
+    assert all(f"| `{name}` |" in page for name in ASKS)
+    for permission in Permission:
+        row = next(line for line in page.splitlines() if line.startswith(f"| {permission} |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
+        said = {role for role, cell in zip(Role, cells, strict=True) if cell == "yes"}
+        assert said == {role for role in Role if permission in PERMISSIONS[role]}

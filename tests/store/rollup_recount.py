@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controlplane.store.rollups import failed_checks
+from tests.store.quality_recount import assert_quality_equals_recount
 from tests.store.rollup_world import (
     T0,
     Conversation,
@@ -89,7 +90,7 @@ def judgements(facts: Facts):
         turn = turns.get(e.interaction_id)
         whole = facts.known.get(e.conversation_id) if e.interaction_id is None else None
         answered_at = turn.ts if turn else whole.started_at if whole else None
-        if answered_at is None or e.ts < answered_at - timedelta(days=1):
+        if answered_at is None or e.ts < answered_at - timedelta(days=1) or e.evaluation_id.startswith("targeted:"):
             continue
         conversation = turn.conversation_id if turn else e.conversation_id
         subject = (e.interaction_id or e.conversation_id, answered_at, conversation)
@@ -129,6 +130,8 @@ def assert_rollups_equal_recount(facts: Facts) -> None:
         assert found[key][2:] == pytest.approx(row[2:], rel=1e-9, abs=1e-9), key
     assert _latency(facts.warehouse) == _latency_recount(facts)
     assert _models(facts.warehouse) == _models_recount(facts)
+    assert _services(facts.warehouse) == _services_recount(facts)
+    assert_quality_equals_recount(facts, _dims)
     assert failed_checks(facts.warehouse, at(-30 * DAY), at(30 * DAY)) == {}
 
 
@@ -146,6 +149,36 @@ def _latency_recount(facts):
             bucket = math.ceil(math.log(max(r.latency_ms, 0.001)) / math.log(1.01 / 0.99))
             counts[r.ts.replace(minute=0, second=0, microsecond=0), arm, release, segment, eligible, bucket] += 1
     return counts
+
+
+def _services(warehouse):
+    """(five minutes, kind, name, arm, eligible) -> calls, failed, timed out, timed, latency, buckets."""
+    rows = fetch(
+        warehouse,
+        "SELECT slot, kind, name, arm, eligible, calls, failed, timed_out, timed, total_ms, buckets FROM rollup_service",
+    )
+    assert len({row[:5] for row in rows}) == len(rows)
+    return {(row[0].replace(tzinfo=T0.tzinfo), *row[1:5]): [*row[5:9], pytest.approx(row[9]), row[10]] for row in rows}
+
+
+def _services_recount(facts):
+    found = {}
+    for r in facts.rows:
+        if not isinstance(r, Turn | DependencyCall) or not r.ts:
+            continue
+        request = isinstance(r, Turn)
+        arm, _, _, _, eligible = _dims(facts, r.conversation_id, r.ts, r if request else None)
+        slot = minute_of(r.ts).replace(minute=r.ts.minute // 5 * 5)
+        name = ("request", "request") if request else ("dependency", r.dependency or "unknown")
+        row = found.setdefault((slot, *name, arm, eligible), [0, 0, 0, 0, 0.0, {}])
+        late = r.timed_out is True
+        for position, value in enumerate((1, r.error_type is not None or late, late, r.latency_ms is not None)):
+            row[position] += value
+        if r.latency_ms is not None:
+            row[4] += r.latency_ms
+            bucket = math.ceil(math.log(max(r.latency_ms, 0.001)) / math.log(1.01 / 0.99))
+            row[5][bucket] = row[5].get(bucket, 0) + 1
+    return found
 
 
 def _models(warehouse):

@@ -17,8 +17,8 @@ from controlplane.store.warehouse import Warehouse
 T0 = datetime(2026, 1, 7, 9, 0, tzinfo=UTC)  # a Wednesday
 TABLES = (
     "batches", "sources", "interactions", "exposures", "model_calls", "dependency_calls", "evaluations", "conversations",
-    "touched_minutes", "rollup_minute", "rollup_latency", "rollup_model", "rollup_runs", "units", "unit_exclusions",
-    "unit_blocks", "unit_progress",
+    "touched_minutes", "rollup_minute", "rollup_latency", "rollup_service", "rollup_model", "rollup_intent",
+    "rollup_safety", "rollup_runs", "units", "unit_exclusions", "unit_blocks", "unit_progress",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ class Turn:
     model: str | None = None
     intent_pred: str | None = None
     intent_true: str | None = None
+    intent_conf: float | None = None
     latency_ms: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -85,6 +86,7 @@ class DependencyCall:
     conversation_id: str | None
     ts: datetime
     dependency: str | None = None
+    latency_ms: float | None = None
     error_type: str | None = None
     timed_out: bool | None = None
 
@@ -119,6 +121,7 @@ class Conversation:
     csat: float | None = None
     csat_at: datetime | None = None
     returned_at: datetime | None = None
+    safety_route: str | None = None
     cost_usd: float | None = None
 
 

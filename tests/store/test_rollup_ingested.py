@@ -15,6 +15,9 @@ NOW = T0 + timedelta(days=9)
 ROLLUPS = {
     "rollup_minute": "SELECT * EXCLUDE (total, total_sq), round(total, 6), round(total_sq, 3) FROM rollup_minute ORDER BY ALL",
     "rollup_latency": "SELECT * FROM rollup_latency ORDER BY ALL",
+    "rollup_service": "SELECT * EXCLUDE (total_ms), round(total_ms, 6) FROM rollup_service ORDER BY ALL",
+    "rollup_intent": "SELECT * EXCLUDE (confidence, weighted_confidence), round(confidence, 6) FROM rollup_intent ORDER BY ALL",
+    "rollup_safety": "SELECT * FROM rollup_safety ORDER BY ALL",
     "rollup_model": "SELECT * EXCLUDE (cost_usd), round(cost_usd, 9) FROM rollup_model ORDER BY ALL",
 }
 

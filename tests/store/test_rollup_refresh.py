@@ -72,6 +72,7 @@ ARMS = {"c0": "assistant", "c1": "baseline", "c2": "assistant", "c3": None}  # o
 
 def _turn(draw, number, name):
     intents = {"intent_pred": _maybe(st.sampled_from("xy")), "intent_true": _maybe(st.sampled_from("xy"))}
+    intents |= {"intent_conf": _maybe(st.sampled_from([0.0, 0.3, 0.55, 0.999, 1.0]))}
     values = {**_dimensions, **_usage, **intents, **_failure, "latency_ms": _maybe(_number)}
     ts = draw(st.one_of(_times, _times, _times, st.none()))
     arm = draw(st.sampled_from([ARMS[name], None]))
@@ -90,19 +91,22 @@ def _call(draw, number, name):
 
 
 def _dependency(draw, number, name):
-    return DependencyCall(f"d{number}", name, draw(_times), **{key: draw(value) for key, value in _failure.items()})
+    told = {**_failure, "dependency": _maybe(st.sampled_from(["knowledge", "bank"])), "latency_ms": _maybe(_number)}
+    return DependencyCall(f"d{number}", name, draw(_times), **{key: draw(value) for key, value in told.items()})
 
 
 def _judged(draw, number, name):
     of = draw(_maybe(st.sampled_from([f"i{n}" for n in range(14)])))
     what, label = draw(st.sampled_from(_judgements))
     evaluator = draw(st.sampled_from(["human:ann", "detector:d", None]))
-    return Judged(f"e{number}", of, name, draw(_times), what, label, evaluator, draw(_maybe(st.just(0.1))))
+    key = draw(st.sampled_from([f"e{number}", f"targeted:{number}"]))
+    return Judged(key, of, name, draw(_times), what, label, evaluator, draw(_maybe(st.sampled_from([0.1, 0.5]))))
 
 
 def _outcome(draw, number, name):
     times = {key: draw(_maybe(_times)) for key in ("escalated_at", "resolved_at", "returned_at", "csat_at")}
     csat = draw(_maybe(st.integers(1, 5).map(float)))
+    times["safety_route"] = draw(_maybe(st.sampled_from(["fraud", "legal"])))
     return Conversation(name, csat=csat, resolved=draw(_flag), cost_usd=draw(_maybe(_number)), **times)
 
 
@@ -298,7 +302,7 @@ rollups.refresh(Warehouse.open(sys.argv[1]), T0)
 """
 
 
-@pytest.mark.parametrize("step", ["rollups/latency_insert", "rollups/runs_insert"])
+@pytest.mark.parametrize("step", ["rollups/service_insert", "rollups/runs_insert"])
 def test_a_killed_process_leaves_a_file_that_the_next_one_completes(tmp_path, step):
     path = tmp_path / "facts.duckdb"
     with Warehouse.open(path) as warehouse:

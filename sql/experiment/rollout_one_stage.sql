@@ -1,0 +1,2 @@
+-- experiment: leaves the units of one stage only
+DELETE FROM experiment_units WHERE stage_key <> $stage
