@@ -21,7 +21,7 @@ from controlplane.core.review import ReviewTally, review_requirements
 from controlplane.core.silence import heard, unheard
 from controlplane.core.triggers import CertificateStanding, last_block
 from controlplane.store.state_rows import CHANGES
-from dashboards import review_outlook as outlook
+from dashboards.review import outlook
 from dashboards.values import State
 from dashboards.words import clock, duration, percent, title_of, trigger_title
 

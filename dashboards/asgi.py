@@ -15,7 +15,7 @@ from streamlit import file_util
 from streamlit.starlette import App
 
 from dashboards import config, errors, person
-from dashboards.door_http import Entrance, Guard, Onwards, Reports, first_page, policy
+from dashboards.door.http import Entrance, Guard, Onwards, Reports, first_page, policy
 
 PAGES = Path(__file__).with_name("app.py")
 

@@ -59,7 +59,11 @@ def difference(measure: Measure, colours: Palette) -> Chart:
         scale=alt.Scale(domain=[-reach, reach], nice=False),
         axis=alt.Axis(title=unit, tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2),
     )
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=colours.muted, strokeWidth=1.5).encode(x=alt.X("zero:Q"))
+    zero = (
+        alt.Chart(pl.DataFrame({"zero": [0.0]}))
+        .mark_rule(color=colours.muted, strokeWidth=1.5)
+        .encode(x=alt.X("zero:Q"))
+    )
     layers = [zero]
     if measure.margin is not None:
         line = alt.Chart(pl.DataFrame({"margin": [worse * measure.margin * scale]}))
@@ -80,7 +84,9 @@ def against_limit(measure: Measure, colours: Palette) -> Chart:
     axis = alt.Axis(title="percent", tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2)
     base = alt.Chart(row)
     layers = [
-        base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q"))
+        base.mark_rule(color=colours.ink, strokeWidth=3).encode(
+            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
+        )
     ]
     layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x=alt.X("mid:Q")))
     if measure.limit is not None:
@@ -117,7 +123,9 @@ def evidence(frame: pl.DataFrame, colours: Palette, height: int = 150) -> Chart:
     limit = alt.Chart(pl.DataFrame({"limit": [1.0]})).mark_rule(color=colours.bad, strokeWidth=1.5)
     layers = [limit.encode(y=alt.Y("limit:Q")), base.mark_line(color=colours.ink, strokeWidth=1.8)]
     if frame["fired"].any():
-        fired = alt.Chart(frame.filter(pl.col("fired"))).encode(x=alt.X("start:T"), y=alt.Y("ratio:Q"), tooltip=_tips(frame))
+        fired = alt.Chart(frame.filter(pl.col("fired"))).encode(
+            x=alt.X("start:T"), y=alt.Y("ratio:Q"), tooltip=_tips(frame)
+        )
         layers.append(fired.mark_point(filled=True, size=46, color=colours.bad, opacity=1))
     return finish(alt.layer(*layers), colours, height)
 
@@ -159,7 +167,9 @@ def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
     bars = base.mark_bar(color=colours.muted, height=17, cornerRadiusEnd=2).encode(
         x=alt.X("n:Q", title="conversations", axis=alt.Axis(tickCount=4, format="~s"), scale=alt.Scale(domainMin=0))
     )
-    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(x=alt.X("n:Q"), text=alt.Text("label:N"))
+    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(
+        x=alt.X("n:Q"), text=alt.Text("label:N")
+    )
     return finish(bars + text, colours, 34 * len(order) + 46)
 
 
@@ -181,7 +191,9 @@ def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:
 
 def _band_and_line(frame: pl.DataFrame, title: str, axis: Any, scale: Any, colours: Palette) -> list[Chart]:
     base = alt.Chart(frame).encode(x=_time("start"), color=_arm_colour(colours), detail=alt.Detail("run:N"))
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2=alt.Y2("high:Q"))
+    band = base.mark_area(opacity=0.15).encode(
+        y=alt.Y("low:Q", title=title, axis=axis, scale=scale), y2=alt.Y2("high:Q")
+    )
     y = alt.Y("value:Q", title=title)
     line = base.mark_line(strokeWidth=2).encode(y=y, strokeDash=_arm_dash(), tooltip=_tips(frame.drop("run")))
     alone = frame.filter(pl.len().over("arm", "run") == 1)

@@ -1,6 +1,6 @@
 """Who is in front of the page, and what the table of roles lets that person do. The pages only ask `may`; who somebody is, is settled here.
 
-Nobody is anybody before logging in: with a token or the one-time link (`dashboards.door`), or through an OpenID provider (`st.login`), whose
+Nobody is anybody before logging in: with a token or the one-time link (`dashboards.door.sessions`), or through an OpenID provider (`st.login`), whose
 e-mail address finds the person and role in the alerting file, the same table that Slack uses. An address that is not there may look.
 """
 
@@ -23,7 +23,7 @@ from controlplane.core.roles import PERMISSIONS, Permission, Role
 from controlplane.settings import Workspace
 from controlplane.settings_dashboards import Oidc, Serving
 from dashboards.config import Config
-from dashboards.door import LIFE_SECONDS, Door
+from dashboards.door.sessions import LIFE_SECONDS, Door
 
 log = logging.getLogger("controlplane.dashboards")
 

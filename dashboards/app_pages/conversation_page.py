@@ -9,11 +9,13 @@ from typing import Any
 import streamlit as st
 
 from controlplane.core.roles import Permission
-from dashboards import control, conversation_html, data_conversation, filters, ui
+from dashboards import control, filters, ui
 from dashboards.answers import BAD, QUIET, WAIT, Answer
-from dashboards.conversation_list import COUNTED, OF, Count, Item, counts, items
-from dashboards.conversation_story import story
-from dashboards.conversation_words import KINDS
+from dashboards.conversation import data as data_conversation
+from dashboards.conversation import html as conversation_html
+from dashboards.conversation.list import COUNTED, OF, Count, Item, counts, items
+from dashboards.conversation.story import story
+from dashboards.conversation.words import KINDS
 from dashboards.shell import View, view
 from dashboards.tasks import lacking
 from dashboards.words import stamp
@@ -183,7 +185,7 @@ def _one(now: View, conversation_id: str, head: Any) -> None:
 
 
 def _time(text: str) -> Any:
-    from dashboards.conversation_story import moment_of
+    from dashboards.conversation.story import moment_of
 
     return moment_of(text)
 

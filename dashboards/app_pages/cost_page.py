@@ -11,10 +11,15 @@ import streamlit as st
 from controlplane.analysis.tradeoff import dollars
 from controlplane.core.metrics import METRICS
 from controlplane.core.policy import Trigger
-from dashboards import charts_cost, cost_month, cost_values, cost_whatif, data_cost, export, filters, measures, ui
+from dashboards import export, filters, measures, ui
 from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer
-from dashboards.cost_month import Month
-from dashboards.cost_values import LARGE, Figure, interval, text
+from dashboards.cost import charts as charts_cost
+from dashboards.cost import data as data_cost
+from dashboards.cost import month as cost_month
+from dashboards.cost import values as cost_values
+from dashboards.cost import whatif as cost_whatif
+from dashboards.cost.month import Month
+from dashboards.cost.values import LARGE, Figure, interval, text
 from dashboards.data import bin_for
 from dashboards.shell import View, view
 from dashboards.words import duration, percent, stamp

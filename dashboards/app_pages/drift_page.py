@@ -10,12 +10,16 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, charts_drift, data_drift, drift_frames, drift_run, export, filters, ui
-from dashboards import drift_words as words
+from dashboards import charts, export, filters, ui
 from dashboards.answers import QUIET, Answer
-from dashboards.drift_words import Row
-from dashboards.experiments_parts import foot
-from dashboards.experiments_words import bar
+from dashboards.drift import charts as charts_drift
+from dashboards.drift import data as data_drift
+from dashboards.drift import frames as drift_frames
+from dashboards.drift import run as drift_run
+from dashboards.drift import words
+from dashboards.drift.words import Row
+from dashboards.experiments.parts import foot
+from dashboards.experiments.words import bar
 from dashboards.shell import View, view
 from dashboards.values import DriftReport
 from dashboards.words import clock, difference_text, percent, value_text

@@ -10,12 +10,14 @@ import polars as pl
 import streamlit as st
 
 from controlplane.core.metrics import METRICS
-from dashboards import charts_experiments as charts
-from dashboards import data, data_experiments, experiments_conversations, experiments_effects, export, filters, ui
-from dashboards import experiments_words as words
+from dashboards import data, export, filters, ui
 from dashboards.answers import QUIET, Answer
-from dashboards.experiments_effects import Effect, Split, Stage
-from dashboards.experiments_parts import foot
+from dashboards.experiments import charts, words
+from dashboards.experiments import conversations as experiments_conversations
+from dashboards.experiments import data as data_experiments
+from dashboards.experiments import effects as experiments_effects
+from dashboards.experiments.effects import Effect, Split, Stage
+from dashboards.experiments.parts import foot
 from dashboards.measures import maturities
 from dashboards.shell import View, view
 from dashboards.words import clock, difference_text, duration, percent, title_of

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import (
-    acting,
-    data_governance,
-    filters,
-    governance_evaluation,
-    governance_record,
-    governance_values,
-    governance_views,
-    ui,
-)
-from dashboards.governance_values import VERDICTS
+from dashboards import acting, filters, ui
+from dashboards.governance import data as data_governance
+from dashboards.governance import evaluation as governance_evaluation
+from dashboards.governance import record as governance_record
+from dashboards.governance import values as governance_values
+from dashboards.governance import views as governance_views
+from dashboards.governance.values import VERDICTS
 from dashboards.shell import View, view
 from dashboards.words import clock
 

@@ -11,16 +11,12 @@ import streamlit as st
 
 from controlplane.core.incident_clock import Due
 from controlplane.store.state_rows import IncidentRow
-from dashboards import (
-    acting,
-    charts_incidents,
-    data_incidents,
-    filters,
-    incidents_one,
-    incidents_values,
-    incidents_words,
-    ui,
-)
+from dashboards import acting, filters, ui
+from dashboards.incidents import charts as charts_incidents
+from dashboards.incidents import data as data_incidents
+from dashboards.incidents import one as incidents_one
+from dashboards.incidents import values as incidents_values
+from dashboards.incidents import words as incidents_words
 from dashboards.shell import View, view
 
 PERIODS = {"30": "30 days", "90": "90 days", "365": "1 year"}

@@ -13,31 +13,18 @@ from controlplane.core.metrics import METRICS
 from controlplane.core.model import RolloutState
 from controlplane.store.snapshot import NoSnapshot
 from controlplane.store.state_rows import IncidentRow
-from dashboards import (
-    acting,
-    answers,
-    charts,
-    charts_live,
-    data,
-    data_live,
-    export,
-    filters,
-    frames,
-    live_acts,
-    live_frames,
-    live_html,
-    live_triggers,
-    live_words,
-    measures,
-    shell,
-    strip,
-    ui,
-    windows,
-)
+from dashboards import acting, answers, charts, data, export, filters, frames, measures, shell, strip, ui, windows
 from dashboards.config import REFRESH_SECONDS
-from dashboards.live_frames import Window
-from dashboards.live_triggers import NEAR
-from dashboards.live_values import Quiet, Vital, Watched
+from dashboards.live import acts as live_acts
+from dashboards.live import charts as charts_live
+from dashboards.live import data as data_live
+from dashboards.live import frames as live_frames
+from dashboards.live import html as live_html
+from dashboards.live import triggers as live_triggers
+from dashboards.live import words as live_words
+from dashboards.live.frames import Window
+from dashboards.live.triggers import NEAR
+from dashboards.live.values import Quiet, Vital, Watched
 from dashboards.shell import View
 from dashboards.words import clock, count_text, duration, stamp, trigger_title
 

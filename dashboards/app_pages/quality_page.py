@@ -10,20 +10,16 @@ import streamlit as st
 
 from controlplane.core.estimates import clopper_pearson
 from controlplane.core.metrics import METRICS
-from dashboards import (
-    data_quality,
-    filters,
-    measures,
-    quality_html,
-    quality_intents,
-    quality_label,
-    quality_safety,
-    quality_sources,
-    quality_topics,
-    ui,
-)
+from dashboards import filters, measures, ui
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
-from dashboards.quality_values import (
+from dashboards.quality import data as data_quality
+from dashboards.quality import html as quality_html
+from dashboards.quality import intents as quality_intents
+from dashboards.quality import label as quality_label
+from dashboards.quality import safety as quality_safety
+from dashboards.quality import sources as quality_sources
+from dashboards.quality import topics as quality_topics
+from dashboards.quality.values import (
     Calibration,
     Category,
     Safety,
@@ -35,7 +31,7 @@ from dashboards.quality_values import (
     misunderstood,
     safety,
 )
-from dashboards.quality_words import BASIS_NAMES, Findings, ends, hero, part, reached, young
+from dashboards.quality.words import BASIS_NAMES, Findings, ends, hero, part, reached, young
 from dashboards.shell import View, view
 from dashboards.words import stamp
 

@@ -12,26 +12,16 @@ import streamlit as st
 
 from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
-from dashboards import (
-    acting,
-    answers,
-    charts_review,
-    data,
-    data_review,
-    export,
-    filters,
-    frames,
-    measures,
-    review_cards,
-    review_money,
-    review_story,
-    review_values,
-    review_week,
-    ui,
-    windows,
-)
-from dashboards import review_outlook as outlook
-from dashboards.review_values import Pinned
+from dashboards import acting, answers, data, export, filters, frames, measures, ui, windows
+from dashboards.review import cards as review_cards
+from dashboards.review import charts as charts_review
+from dashboards.review import data as data_review
+from dashboards.review import money as review_money
+from dashboards.review import outlook
+from dashboards.review import story as review_story
+from dashboards.review import values as review_values
+from dashboards.review import week as review_week
+from dashboards.review.values import Pinned
 from dashboards.shell import View, view
 from dashboards.words import duration, percent, stamp, value_text
 

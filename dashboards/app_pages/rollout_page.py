@@ -10,25 +10,17 @@ from controlplane.core.metrics import METRICS
 from controlplane.core.model import RolloutState
 from controlplane.core.policy import Policy
 from controlplane.core.roles import Permission
-from dashboards import (
-    acting,
-    answers,
-    charts_rollout,
-    control,
-    data,
-    data_rollout,
-    export,
-    filters,
-    rollout_gates,
-    rollout_ladder,
-    rollout_show_backtest,
-    rollout_show_blind,
-    rollout_show_policy,
-    rollout_show_whatif,
-    ui,
-)
+from dashboards import acting, answers, control, data, export, filters, ui
 from dashboards.control import Outcome
-from dashboards.rollout_gates import Progress
+from dashboards.rollout import charts as charts_rollout
+from dashboards.rollout import data as data_rollout
+from dashboards.rollout import gates as rollout_gates
+from dashboards.rollout import ladder as rollout_ladder
+from dashboards.rollout import show_backtest as rollout_show_backtest
+from dashboards.rollout import show_blind as rollout_show_blind
+from dashboards.rollout import show_policy as rollout_show_policy
+from dashboards.rollout import show_whatif as rollout_show_whatif
+from dashboards.rollout.gates import Progress
 from dashboards.shell import View, view
 from dashboards.words import duration, percent, stamp, title_of
 

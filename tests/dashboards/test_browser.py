@@ -43,7 +43,9 @@ def test_all_pages_in_a_troubled_workspace(browser: Browser, incident_home: Path
         page.wait_for_selector("text=Has the traffic changed?", timeout=PATIENCE_MS)
         seen.settled()
         page.get_by_text("Show the report").click()
-        inner = page.frame_locator("iframe")  # a page of its own, so that its scripts run without the dashboards' origin
+        inner = page.frame_locator(
+            "iframe"
+        )  # a page of its own, so that its scripts run without the dashboards' origin
         assert inner.locator("#t").inner_text(timeout=PATIENCE_MS) == "Drawn by its own script"
         seen.picture("drift")
         seen.clean()

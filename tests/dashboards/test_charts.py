@@ -10,7 +10,8 @@ import pytest
 
 from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
-from dashboards import charts, charts_live, frames
+from dashboards import charts, frames
+from dashboards.live import charts as charts_live
 from dashboards.measures import Measure
 from dashboards.theme import DARK, LIGHT, Palette, css, options, palette
 

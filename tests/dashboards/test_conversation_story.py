@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from dashboards import conversation_html
-from dashboards.conversation_list import counts, items
-from dashboards.conversation_story import Moment, after, story
-from dashboards.conversation_words import humanised, share_text, usd
+from dashboards.conversation import html as conversation_html
+from dashboards.conversation.list import counts, items
+from dashboards.conversation.story import Moment, after, story
+from dashboards.conversation.words import humanised, share_text, usd
 
 EVIL = "<img src=x onerror=alert(1)>"
 HEAD = dict.fromkeys((

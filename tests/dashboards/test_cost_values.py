@@ -11,8 +11,11 @@ import polars as pl
 import pytest
 
 from controlplane.analysis.tradeoff_savings import Gpu
-from dashboards import charts_cost, cost_month, cost_savings, cost_values
-from dashboards.cost_savings import Assumptions
+from dashboards.cost import charts as charts_cost
+from dashboards.cost import month as cost_month
+from dashboards.cost import savings as cost_savings
+from dashboards.cost import values as cost_values
+from dashboards.cost.savings import Assumptions
 from dashboards.theme import DARK, LIGHT
 
 NOW = datetime(2026, 1, 20, 6, tzinfo=UTC)

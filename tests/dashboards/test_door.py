@@ -13,8 +13,8 @@ from controlplane.settings import SettingsError
 from controlplane.settings_dashboards import Oidc, Serving, read
 from dashboards import person
 from dashboards.config import Config, load
-from dashboards.door import CODE_SECONDS, KEPT_ADDRESSES, LIFE_SECONDS, WITHIN_SECONDS, WRONG, Door
-from dashboards.door_http import safe_target
+from dashboards.door.http import safe_target
+from dashboards.door.sessions import CODE_SECONDS, KEPT_ADDRESSES, LIFE_SECONDS, WITHIN_SECONDS, WRONG, Door
 from dashboards.person import NOBODY, Person
 
 TOKENS = {"the-admins-token": Role.ADMIN, "the-operators-token": Role.OPERATOR}

@@ -16,9 +16,9 @@ from streamlit import file_util
 
 from controlplane.core.roles import Role
 from controlplane.settings_dashboards import Oidc, Serving
-from dashboards import door_pages
-from dashboards.door import WRONG, Door
-from dashboards.door_http import FORM_BYTES, Entrance, Guard, Onwards, Reports, first_page, policy
+from dashboards.door import pages as door_pages
+from dashboards.door.http import FORM_BYTES, Entrance, Guard, Onwards, Reports, first_page, policy
+from dashboards.door.sessions import WRONG, Door
 
 URL = "http://127.0.0.1:8322"
 COOKIE = "controlplane_session_8322"

@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboards import drift_frames as frames
-from dashboards import drift_words as words
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
-from dashboards.drift_run import command, fresh
+from dashboards.drift import frames, words
+from dashboards.drift.run import command, fresh
 from dashboards.values import DriftReport
 
 NOW = datetime(2026, 1, 7, 14, tzinfo=UTC)

@@ -9,10 +9,9 @@ import pytest
 
 from controlplane.core.estimates import Sums, confidence_sequence
 from controlplane.core.metrics import METRICS
-from dashboards import experiments_effects as effects
-from dashboards import experiments_words as words
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
-from dashboards.experiments_effects import Split, Stage
+from dashboards.experiments import effects, words
+from dashboards.experiments.effects import Split, Stage
 from dashboards.measures import stratified
 
 AT = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -7,8 +7,8 @@ import duckdb
 import pytest
 
 from controlplane.store.snapshot import SnapshotReader
-from dashboards import data_experiments
-from dashboards import experiments_effects as effects
+from dashboards.experiments import data as data_experiments
+from dashboards.experiments import effects
 from dashboards.export import script
 from dashboards.ui import Drawn
 from tests.dashboards.conftest import TOKEN

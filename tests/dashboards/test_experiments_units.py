@@ -2,7 +2,7 @@
 
 import pytest
 
-from dashboards import experiments_units as units
+from dashboards.experiments import units
 
 
 def interval(low, middle, high):

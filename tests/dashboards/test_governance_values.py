@@ -13,8 +13,8 @@ import pytest
 from controlplane.core.audit import GENESIS, canonical, chain_hash
 from controlplane.store import snapshot_runs
 from controlplane.store.state_rows import to_text
-from dashboards import charts_governance
-from dashboards import governance_values as values
+from dashboards.governance import charts as charts_governance
+from dashboards.governance import values
 from dashboards.theme import LIGHT
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)

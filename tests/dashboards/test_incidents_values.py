@@ -13,7 +13,10 @@ from controlplane.core.delivery import ChangeFail, change_fail
 from controlplane.core.incident import BY_PEOPLE, TRANSITIONS, IncidentEvent, IncidentState
 from controlplane.core.incident_clock import Due
 from controlplane.store.state_rows import IncidentRow, to_text
-from dashboards import charts_incidents, incidents_causes, incidents_values, incidents_words
+from dashboards.incidents import causes as incidents_causes
+from dashboards.incidents import charts as charts_incidents
+from dashboards.incidents import values as incidents_values
+from dashboards.incidents import words as incidents_words
 from dashboards.theme import LIGHT
 from dashboards.values import Message
 

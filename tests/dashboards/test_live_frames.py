@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from controlplane.core.estimates import quantile, wilson
 from controlplane.core.policy import Policy, parse
 from controlplane.store.snapshot import SnapshotReader
-from dashboards import data, data_live, live_frames, live_triggers
+from dashboards import data
+from dashboards.live import data as data_live
+from dashboards.live import frames as live_frames
+from dashboards.live import triggers as live_triggers
 from tests.dashboards.world_policy import POLICY
 
 T0 = datetime(2026, 1, 7, 9, tzinfo=UTC)

@@ -12,10 +12,13 @@ import pytest
 from controlplane.core.model import RolloutState
 from controlplane.core.roles import Permission
 from controlplane.store.snapshot import SnapshotReader
-from dashboards import data, live_acts, live_spark, live_words
-from dashboards.data_live import labels
-from dashboards.live_spark import Trace, picture
-from dashboards.live_values import Queue, Quiet
+from dashboards import data
+from dashboards.live import acts as live_acts
+from dashboards.live import spark as live_spark
+from dashboards.live import words as live_words
+from dashboards.live.data import labels
+from dashboards.live.spark import Trace, picture
+from dashboards.live.values import Queue, Quiet
 from dashboards.theme import DARK, LIGHT
 from dashboards.values import State
 

@@ -82,7 +82,7 @@ def test_a_snapshot_without_these_tables_is_an_empty_state(monkeypatch: Patch, h
 
     monkeypatch.setattr(data, "read", older)
     for loader in ("intents", "safety", "releases"):
-        from dashboards import data_quality
+        from dashboards.quality import data as data_quality
 
         getattr(data_quality, loader).clear()
     shown = text(quality(monkeypatch, healthy_home, view="understanding"))

@@ -15,9 +15,10 @@ from controlplane.store.snapshot import VersionInfo, publish
 from controlplane.store.state import StateWriter
 from controlplane.store.state_reviews import Assignment, Draw
 from controlplane.store.warehouse import Warehouse
-from dashboards import data_quality, quality_words
-from dashboards import quality_values as q
-from dashboards.quality_words import Findings, hero
+from dashboards.quality import data as data_quality
+from dashboards.quality import values as q
+from dashboards.quality import words as quality_words
+from dashboards.quality.words import Findings, hero
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

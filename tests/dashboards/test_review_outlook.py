@@ -15,9 +15,10 @@ from controlplane.core.policy import Policy, parse
 from controlplane.core.triggers import CertificateStanding
 from controlplane.settings import shipped_policy
 from controlplane.store.snapshot import SnapshotReader
-from dashboards import answers, data, data_review, measures
-from dashboards import review_outlook as outlook
-from dashboards.review_outlook import Left, Pace, Traffic
+from dashboards import answers, data, measures
+from dashboards.review import data as data_review
+from dashboards.review import outlook
+from dashboards.review.outlook import Left, Pace, Traffic
 
 NOW = datetime(2026, 1, 6, 10, 0, tzinfo=UTC)  # a Tuesday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
-from dashboards import charts_review, measures, review_cards, review_money, review_story, review_values
+from dashboards import measures
 from dashboards.answers import GOOD, WAIT, Line, Span
-from dashboards.review_outlook import Left
+from dashboards.review import cards as review_cards
+from dashboards.review import charts as charts_review
+from dashboards.review import money as review_money
+from dashboards.review import story as review_story
+from dashboards.review import values as review_values
+from dashboards.review.outlook import Left
 from dashboards.theme import LIGHT
 
 NOW = datetime(2026, 1, 7, 12, tzinfo=UTC)

@@ -16,18 +16,12 @@ from streamlit.testing.v1 import AppTest
 from controlplane.core.forecast_smallest import all_smallest
 from controlplane.store.snapshot import SnapshotReader
 from controlplane.store.state_rows import StageRow
-from dashboards import (
-    acting,
-    answers,
-    control,
-    data,
-    data_rollout,
-    rollout_blind,
-    rollout_ladder,
-    rollout_show_blind,
-    ui,
-)
+from dashboards import acting, answers, control, data, ui
 from dashboards.control import Outcome
+from dashboards.rollout import blind as rollout_blind
+from dashboards.rollout import data as data_rollout
+from dashboards.rollout import ladder as rollout_ladder
+from dashboards.rollout import show_blind as rollout_show_blind
 from dashboards.values import State
 from jobs import publish
 from jobs.ask_rollout import run_backtest

@@ -18,9 +18,14 @@ from controlplane.core.policy_diff import diff, summary
 from controlplane.core.policy_words import explain
 from controlplane.core.what_if import changed
 from controlplane.settings import shipped_policy
-from dashboards import charts_rollout, rollout_backtest, rollout_blind, rollout_gates, rollout_ladder, rollout_policy
-from dashboards import rollout_whatif as what
-from dashboards.rollout_values import Backtest, Registered
+from dashboards.rollout import backtest as rollout_backtest
+from dashboards.rollout import blind as rollout_blind
+from dashboards.rollout import charts as charts_rollout
+from dashboards.rollout import gates as rollout_gates
+from dashboards.rollout import ladder as rollout_ladder
+from dashboards.rollout import policy as rollout_policy
+from dashboards.rollout import whatif as what
+from dashboards.rollout.values import Backtest, Registered
 from dashboards.theme import DARK, LIGHT
 
 DEMO, DEFAULT = (parse(shipped_policy(name)) for name in ("demo", "default"))
