@@ -5,7 +5,7 @@ BIN := .venv/bin
 SEED ?= 7
 ARGS ?=
 
-.PHONY: help setup demo up test slow fuzz lint bench docs lock clean
+.PHONY: help setup demo up test slow fuzz lint bench docs pictures lock clean
 
 help:  ## list the words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ bench: setup  ## ratios measured in one run
 
 docs: setup  ## write the generated reference pages
 	@$(BIN)/python -m jobs.reference
+
+pictures: setup  ## take the README's pictures of the demo's pages again (needs Chromium)
+	CONTROLPLANE_PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/dashboards/test_pictures.py
 
 lock: setup  ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \

@@ -61,6 +61,7 @@ SELECT 'e' || i AS evaluation_id, begun + INTERVAL 30 SECOND AS ts, 'i' || i || 
   'groundedness' AS name, if(h % 40 = 0, 'ungrounded', 'grounded') AS label, 'judge:small' AS evaluator, 0.05 AS sampling_rate, {SAME}
 FROM {SOURCE} WHERE h % 20 = 0
 """
+ROLLUPS = ("rollup_minute", "rollup_latency", "rollup_model", "rollup_intent", "rollup_safety", "rollup_service")
 STATEMENTS = (CONVERSATIONS, INTERACTIONS, CALLS, DEPENDENCIES, EVALUATIONS)
 
 
@@ -87,7 +88,7 @@ def fill(home: Path, interactions: int) -> None:
     state = StateWriter(f"sqlite:///{home / 'state.sqlite'}")
     with Warehouse.open(home / "facts.duckdb") as warehouse:
         with warehouse.cursor() as cursor:
-            for table in ("rollup_minute", "rollup_latency", "rollup_model"):
+            for table in ROLLUPS:
                 cursor.execute(f"DELETE FROM {table}")
             for statement in STATEMENTS:
                 cursor.execute(statement, given)
