@@ -21,6 +21,7 @@ from controlplane.core.review import ReviewTally, review_requirements
 from controlplane.core.silence import heard, unheard
 from controlplane.core.triggers import CertificateStanding, last_block
 from controlplane.store.state_rows import CHANGES
+from dashboards.happened import begun, cut_for, why
 from dashboards.review import outlook
 from dashboards.values import State
 from dashboards.words import clock, duration, percent, title_of, trigger_title
@@ -177,8 +178,8 @@ def is_fresh(state: State) -> bool:
 def _rolled_back(state: State) -> Answer:
     rollout = state.rollout
     assert rollout is not None
-    cut = rollout.updated_at
-    cause = next((row.title.split(": ", 1)[-1] for row in reversed(state.incidents) if row.cut_at), rollout.reason)
+    cut = begun(state, "rollback")
+    cause = cut_for(state, why(state, "rollback"))
     verified = (
         f"the cut was verified {duration(state.cut_verified_at - cut)} later"
         if state.cut_verified_at
@@ -212,12 +213,17 @@ def _gate_answer(state: State, policy: Policy, following: Stage, traffic: outloo
 
 
 def _missing_sentence(lines: tuple[Line, ...], baseline: str) -> str:
-    """What is missing: what speaks against it first, then what takes longest with its date, then the rest in a few words."""
+    """What is missing: what speaks against it first, then what takes longest with its date or with why it has none, then the rest in a few words."""
     missing = [line for line in lines if line.tone != GOOD]
     barring = [line for line in missing if line.tone == BAD]
-    timed = [line for line in missing if line.left is not None and line.left.latest is not None and line not in barring]
-    slowest = max(timed, key=lambda line: line.left.latest, default=None)  # type: ignore[union-attr, arg-type, return-value]
-    lead = [*barring, *([slowest] if slowest is not None else [])] or missing[:1]
+    awaited = [(line, line.left) for line in missing if line.left is not None and line not in barring]
+    undated = [line for line, left in awaited if not left.known]
+    latest = sorted(
+        ((left.latest or timedelta(0), line) for line, left in awaited if left.known), key=lambda pair: pair[0]
+    )
+    dated = [line for _, line in latest]
+    # what has no date may take longest: a date of something else in front of it would be read as the date of the step
+    lead = [*barring, *(undated[-1:] or dated[-1:])] or missing[:1]
     first = "; ".join(
         _capital(_with_date(line, baseline)) if line is lead[0] else _with_date(line, baseline) for line in lead
     )

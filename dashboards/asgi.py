@@ -28,7 +28,7 @@ app = App(
     secrets=person.secrets(serving, where, port),
     routes=[
         *Entrance(standing.door, serving, standing.cookie).routes(),
-        *Reports(where.home / "reports").routes(),
+        *Reports(where.home / "reports" / "drift").routes(),
         *first_page("review"),
     ],
     middleware=[Middleware(Guard, serving=serving, pages_policy=policy(index)), Middleware(Onwards)],

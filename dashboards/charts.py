@@ -15,7 +15,6 @@ import altair as alt
 import polars as pl
 
 from controlplane.core.metrics import Metric
-from dashboards.measures import Measure
 from dashboards.theme import Palette
 
 Chart = Any  # Altair ships no types
@@ -23,76 +22,6 @@ Chart = Any  # Altair ships no types
 ARMS = ["assistant", "baseline"]
 NO_DRIFT = 0.05  # of the threshold; smaller scores are drawn there
 _TIME = alt.Axis(title=None, format="%-d %b %H:%M", labelOverlap=True, tickCount=5, labelFlush=True)
-
-
-def share_timeline(spans: pl.DataFrame, marks: pl.DataFrame, colours: Palette) -> Chart:
-    """Share of customers on the assistant over time. spans: since, until, share, what, label. marks: start, label, tone."""
-    y = alt.Y(
-        "share:Q",
-        title="share of the phase's audience",
-        axis=alt.Axis(format="%", tickCount=5),
-        scale=alt.Scale(domainMin=0, nice=True),
-    )
-    base = alt.Chart(spans).encode(x=_time("since"), tooltip=_tips(spans.drop("label")))
-    area = base.mark_rect(color=colours.faint, opacity=0.9).encode(x2=alt.X2("until:T"), y=y, y2=alt.datum(0))
-    top = base.mark_rule(color=colours.ink, strokeWidth=2.5).encode(x2=alt.X2("until:T"), y=alt.Y("share:Q"))
-    text = base.mark_text(align="left", dx=5, dy=-9, color=colours.ink, fontSize=12)
-    layers = [area, top, text.encode(y=alt.Y("share:Q"), text=alt.Text("label:N"))]
-    if not marks.is_empty():
-        events = alt.Chart(marks).encode(x=alt.X("start:T"), color=_state_colour("tone", colours), tooltip=_tips(marks))
-        layers.append(events.mark_rule(strokeWidth=1.5, strokeDash=[3, 3]))
-        layers.append(events.mark_point(filled=True, size=70, shape="triangle-down").encode(y=alt.value(4)))
-    return finish(alt.layer(*layers), colours, 210)
-
-
-def difference(measure: Measure, colours: Palette) -> Chart:
-    """Assistant minus baseline with its interval, zero as the baseline, the policy's margin as a dashed line."""
-    found = measure.difference
-    assert found is not None
-    scale = 100.0 if measure.metric.unit == "share" else 1.0
-    unit = "percentage points" if measure.metric.unit == "share" else measure.metric.unit.split(" (")[0]
-    row = pl.DataFrame({"low": [found.low * scale], "high": [found.high * scale], "mid": [found.estimate * scale]})
-    worse = -1.0 if measure.metric.direction == "higher" else 1.0
-    reach = max(abs(found.low), abs(found.high), (measure.margin or 0.0) * 1.15) * scale * 1.08 or 1.0
-    axis = alt.X(
-        "low:Q",
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(title=unit, tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2),
-    )
-    zero = (
-        alt.Chart(pl.DataFrame({"zero": [0.0]}))
-        .mark_rule(color=colours.muted, strokeWidth=1.5)
-        .encode(x=alt.X("zero:Q"))
-    )
-    layers = [zero]
-    if measure.margin is not None:
-        line = alt.Chart(pl.DataFrame({"margin": [worse * measure.margin * scale]}))
-        layers.append(line.mark_rule(color=colours.muted, strokeDash=[4, 3]).encode(x=alt.X("margin:Q")))
-    base = alt.Chart(row)
-    layers.append(base.mark_rule(color=colours.ink, strokeWidth=3).encode(x=axis, x2=alt.X2("high:Q")))
-    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x=alt.X("mid:Q")))
-    return finish(alt.layer(*layers), colours, 64)
-
-
-def against_limit(measure: Measure, colours: Palette) -> Chart:
-    """The assistant's own rate with its interval and the policy's limit, from zero."""
-    found = measure.interval
-    assert found is not None
-    limit = measure.limit or 0.0
-    row = pl.DataFrame({"low": [100 * found.low], "high": [100 * found.high], "mid": [100 * found.estimate]})
-    scale = alt.Scale(domain=[0, 115 * max(found.high, limit)], nice=False)
-    axis = alt.Axis(title="percent", tickCount=5, titleFontSize=10, labelFontSize=10, titlePadding=2)
-    base = alt.Chart(row)
-    layers = [
-        base.mark_rule(color=colours.ink, strokeWidth=3).encode(
-            x=alt.X("low:Q", scale=scale, axis=axis), x2=alt.X2("high:Q")
-        )
-    ]
-    layers.append(base.mark_point(filled=True, size=75, color=colours.ink, opacity=1).encode(x=alt.X("mid:Q")))
-    if measure.limit is not None:
-        line = alt.Chart(pl.DataFrame({"limit": [100 * limit]})).mark_rule(color=colours.muted, strokeDash=[4, 3])
-        layers.append(line.encode(x=alt.X("limit:Q")))
-    return finish(alt.layer(*layers), colours, 64)
 
 
 def trend(
@@ -156,21 +85,6 @@ def volume(frame: pl.DataFrame, colours: Palette, minutes: float, height: int = 
         tooltip=_tips(frame.drop("bottom", "top")),
     )
     return finish(shown, colours, height)
-
-
-def funnel(frame: pl.DataFrame, colours: Palette) -> Chart:
-    """Conversations from all to resolved. frame: step, n, label; the order of the rows is the order of the steps."""
-    order = frame["step"].to_list()
-    base = alt.Chart(frame).encode(
-        y=alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelLimit=240, ticks=False, domain=False))
-    )
-    bars = base.mark_bar(color=colours.muted, height=17, cornerRadiusEnd=2).encode(
-        x=alt.X("n:Q", title="conversations", axis=alt.Axis(tickCount=4, format="~s"), scale=alt.Scale(domainMin=0))
-    )
-    text = base.mark_text(align="left", dx=6, color=colours.ink, fontSize=12).encode(
-        x=alt.X("n:Q"), text=alt.Text("label:N")
-    )
-    return finish(bars + text, colours, 34 * len(order) + 46)
 
 
 def drift_scores(frame: pl.DataFrame, colours: Palette) -> Chart:

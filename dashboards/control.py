@@ -19,6 +19,10 @@ ASK_SECONDS = 30.0
 ROLE_HEADER = "X-Controlplane-Role"
 READ_ONLY = "Read-only: log in first. Without a way to log in, start the dashboards with CONTROLPLANE_URL and CONTROLPLANE_TOKEN."
 SILENT = "The control process did not answer; is it running?"
+UNKNOWN = (
+    "The control process did not answer in time: whether it was done is not known. Watch the state on this page before you ask again; "
+    "`controlplane rollback` works where it runs."
+)
 SAFER = ("hold", "rollback", "disable-execution")
 
 
@@ -110,8 +114,10 @@ def act(config: Config, action: str, actor: str, reason: str, seen_version: int,
             headers=_headers(config, role),
             timeout=TIMEOUT_SECONDS,
         )
-    except httpx.HTTPError:
+    except httpx.ConnectError:
         return Outcome(False, "The control process did not answer. Use `controlplane rollback` where it runs.")
+    except httpx.HTTPError:
+        return Outcome(False, UNKNOWN)
     if answer.is_success:
         return Outcome(True, f"{_PAST[action]}. The page shows it as soon as the next snapshot is published.")
     if answer.status_code == 401:

@@ -108,9 +108,12 @@ def model_usage(path: str, key: str, since: datetime, until: datetime) -> pl.Dat
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def evidence(path: str, key: str, rollout_id: str, since: datetime, bin_seconds: int) -> pl.DataFrame:
-    """Evidence per trigger and bin: trigger, start, log_e, log_threshold, fired, n_t, n_c."""
-    return read(path, "pages/evidence", {"rollout_id": rollout_id, "since": _naive(since), "bin_seconds": bin_seconds})
+def evidence(
+    path: str, key: str, rollout_id: str, since: datetime, bin_seconds: int, segment: str = "all"
+) -> pl.DataFrame:
+    """Evidence per trigger and bin, of all traffic or one segment: trigger, start, log_e, log_threshold, fired, n_t, n_c."""
+    params = {"rollout_id": rollout_id, "since": _naive(since), "bin_seconds": bin_seconds, "segment": segment}
+    return read(path, "pages/evidence", params)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

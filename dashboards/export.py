@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
@@ -14,15 +14,16 @@ from controlplane.store.queries import load
 
 
 def offer(name: str, frame: pl.DataFrame, query: str, params: Mapping[str, Any], note: str = "") -> None:
-    """A popover: the frame as CSV and Parquet, and the SQL with its parameters. `name` names the files and is unique on the page.
+    """A popover: the frame as CSV, and the SQL with its parameters. `name` names the files and is unique on the page.
 
+    frame: exactly the rows that the query gives, so that data and SQL can be checked against each other; lists become texts in the CSV.
     query: name below `sql/`, as loaders use it. It runs on a snapshot file (`snapshots/` of the workspace), opened with DuckDB.
     """
     with st.popover("Data and SQL", key=f"export_{name}"):
         if note:
             st.caption(note)
         left, right = st.columns(2)
-        csv = frame.write_csv().encode()
+        csv = flat(frame).write_csv().encode()
         left.download_button("CSV", csv, f"{name}.csv", "text/csv", key=f"csv_{name}", on_click="ignore")
         right.download_button(
             "SQL",
@@ -46,6 +47,13 @@ def script(query: str, params: Mapping[str, Any]) -> str:
     return "\n".join([*lines, text.strip()]) + ";\n"
 
 
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with lists as texts (`[1,2]`), as CSV has no lists."""
+    nested = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
+    texts = [pl.format("[{}]", pl.col(name).cast(pl.List(pl.String)).list.join(",")).alias(name) for name in nested]
+    return frame.with_columns(texts)
+
+
 def literal(value: object) -> str:
     """A value as DuckDB reads it. Raises ValueError for what has no literal here."""
     match value:
@@ -56,7 +64,8 @@ def literal(value: object) -> str:
         case int() | float():
             return repr(value)
         case datetime():
-            return f"TIMESTAMP '{value:%Y-%m-%d %H:%M:%S.%f}'"
+            naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+            return f"TIMESTAMP '{naive:%Y-%m-%d %H:%M:%S.%f}'"
         case str():
             return "'" + value.replace("'", "''") + "'"
         case list() | tuple():

@@ -26,14 +26,6 @@ def pick(
     return str(chosen)
 
 
-def pick_many(param: str, label: str, options: Sequence[str], default: Sequence[str] = ()) -> tuple[str, ...]:
-    """Some of the options, in their order; none chosen means all where the caller says so."""
-    asked = [part for part in st.query_params.get(param, ",".join(default)).split(",") if part in options]
-    chosen = st.multiselect(label, options, default=asked, key=f"pick_{param}")
-    _remember(param, ",".join(chosen), ",".join(default))
-    return tuple(name for name in options if name in chosen)
-
-
 def typed(param: str, label: str, placeholder: str = "", help: str = "") -> str:
     """A text, trimmed; "" when nothing was typed."""
     more: dict[str, Any] = {"help": help} if help else {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 from math import exp, inf, sqrt
 from typing import Any
 
@@ -11,15 +11,12 @@ import polars as pl
 
 from controlplane.core.estimates import Interval, Sums, wilson
 from controlplane.core.metrics import Metric
-from controlplane.core.policy import Policy
-from dashboards.answers import Span
 from dashboards.measures import RATES
 from dashboards.values import State
-from dashboards.words import count_text, percent, trigger_title
+from dashboards.words import trigger_title
 
 Z95 = 1.959963984540054
 UTC_TIME = pl.Datetime("us", "UTC")
-ROOM_FOR_LABEL = 9
 GAP = 3
 AUDIENCES = {"employees": " of employees", "low_risk": " of low-risk", "eligible": ""}
 POINT: dict[str, Any] = {
@@ -58,64 +55,6 @@ def interval_of(metric: Metric, row: Mapping[str, float]) -> Interval | None:
     sums = Sums(row["n"], row["total"], row["total_sq"])
     half = Z95 * sqrt(sums.variance / sums.n)
     return Interval(sums.mean * metric.scale, (sums.mean - half) * metric.scale, (sums.mean + half) * metric.scale)
-
-
-def share_spans(spans: Iterable[Span], policy: Policy | None, baseline: str) -> pl.DataFrame:
-    """since, until, share, what, label of every stage span; the label only where there is room for it."""
-    schema: dict[str, Any] = {
-        "since": UTC_TIME,
-        "until": UTC_TIME,
-        "share": pl.Float64,
-        "what": pl.String,
-        "label": pl.String,
-    }
-    known = list(spans)
-    audiences = {phase.name: AUDIENCES.get(phase.audience, "") for phase in policy.phases} if policy else {}
-    room = (known[-1].until - known[0].since) / ROOM_FOR_LABEL if known else timedelta(0)
-    rows = []
-    for span in known:
-        served = f"{span.release} {span.phase} {percent(span.share)}{audiences.get(span.phase, '')}"
-        what = served if span.exposed else f"{baseline} only"
-        label = what if span.until - span.since >= room else ""
-        rows.append({"since": span.since, "until": span.until, "share": span.share, "what": what, "label": label})
-    return pl.DataFrame(rows, schema=schema)
-
-
-def marks(state: State, since: datetime) -> pl.DataFrame:
-    """start, label, tone of what happened: incidents, holds, known changes."""
-    schema: dict[str, Any] = {"start": UTC_TIME, "label": pl.String, "tone": pl.String}
-    rows: list[dict[str, Any]] = [
-        {"start": row.detected_at, "label": row.title, "tone": "bad" if row.severity == "critical" else "wait"}
-        for row in state.incidents
-    ]
-    changes = [row for row in state.stages if row.event in ("deploy", "hold", "resume")]
-    tones = {"hold": "wait"}
-    rows += [{"start": r.started_at, "label": r.event, "tone": tones.get(r.event, "quiet")} for r in changes]
-    return pl.DataFrame([row for row in rows if row["start"] >= since], schema=schema)
-
-
-def funnel(volume: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
-    """step, n, label from all conversations to the resolved ones; each label says the share of the step before."""
-    eligible = int(volume.filter(pl.col("eligible"))["n"].sum())
-    exposed = int(volume.filter(pl.col("eligible") & (pl.col("arm") == "assistant"))["n"].sum())
-    served = sums.filter(pl.col("arm") == "assistant").group_by("metric").agg(pl.col("n", "x").sum())
-    by_metric = {row["metric"]: row for row in served.to_dicts()}
-    steps = [
-        ("All conversations", int(volume["n"].sum())),
-        ("Eligible", eligible),
-        ("Served by the assistant", exposed),
-    ]
-    if "escalation_rate" in by_metric:
-        row = by_metric["escalation_rate"]
-        steps.append(("Stayed with the assistant", int(row["n"] - row["x"])))
-    if "resolution_rate" in by_metric:
-        steps.append(("Resolved", int(by_metric["resolution_rate"]["x"])))
-    rows = []
-    for index, (step, n) in enumerate(steps):
-        before = steps[index - 1][1] if index else 0
-        share = f" \u00b7 {percent(n / before)}" if index and before else ""
-        rows.append({"step": step, "n": n, "label": f"{count_text(n)}{share}"})
-    return pl.DataFrame(rows, schema={"step": pl.String, "n": pl.Int64, "label": pl.String})
 
 
 def evidence(frame: pl.DataFrame, trigger: str) -> pl.DataFrame:

@@ -12,13 +12,14 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import polars as pl
 
-from controlplane.core.estimates import Interval, Sums, confidence_sequence, wilson
+from controlplane.core.estimates import Interval, Sums, wilson
+from controlplane.core.estimates_compare import Group, compare
 from controlplane.core.metrics import METRICS, Direction, DisplayKind, Metric
 from controlplane.core.model import MetricKind
 from controlplane.core.policy import Certificate, Policy, Trigger
@@ -28,9 +29,17 @@ from dashboards.values import State
 ALPHA = 0.05
 PROGRAMME = ("csat", "escalation_rate", "contact_rate", "resolution_time", "misrouting_rate", "cost_per_resolved")
 WATCHED = ("resolution_rate", "misclassification_rate", "hallucination_rate", "csat_response_rate")
+# A resolution is told with the rating, so where a policy names neither, both wait alike; the pinned weekly review counts the same.
+TOLD_WITH = {
+    "csat_response_rate": ("csat",),
+    "resolution_rate": ("csat",),
+    "resolution_time": ("resolution_rate", "csat"),
+    "cost_per_resolved": ("resolution_rate", "csat"),
+}
 YOUNG = {"n": "n_all", "x": "x_all", "total": "total_all", "total_sq": "total_sq_all"}
 FEWEST_BINS = 8  # for an interval of a ratio
 IMPROVED, NOT_WORSE, WORSE, UNKNOWN = "improved", "not worse", "worse", "unknown"
+WITHIN, OVER = OF_LIMIT = "within limit", "over limit"
 RATES = (MetricKind.TWO_SAMPLE, MetricKind.ONE_SAMPLE, DisplayKind.RATE)
 
 
@@ -61,10 +70,13 @@ def maturities(state: State, names: Iterable[str]) -> tuple[tuple[str, datetime]
 
 
 def maturity(policy: Policy | None, name: str) -> timedelta:
-    """How long after its start a label of the metric is final."""
+    """How long after its start a label of the metric is final: as the policy says of it or of what it is told with, else as the catalogue says."""
     streams: tuple[Trigger | Certificate, ...] = () if policy is None else (*policy.triggers, *policy.certificates)
-    stated = [timedelta(minutes=item.maturity_minutes) for item in streams if item.metric == name]
-    return max(stated) if stated else METRICS[name].maturity
+    for asked in (name, *TOLD_WITH.get(name, ())):
+        stated = [timedelta(minutes=item.maturity_minutes) for item in streams if item.metric == asked]
+        if stated:
+            return max(stated)
+    return METRICS[name].maturity
 
 
 def measure(name: str, sums: pl.DataFrame, policy: Policy | None) -> Measure:
@@ -85,7 +97,8 @@ def _measure(metric: Metric, rows: pl.DataFrame, policy: Policy | None) -> Measu
     margin, limit = margin_of(policy, metric.name), limit_of(policy, metric.name)
     difference = stratified(both) if metric.comparable else None
     alone = _value_interval(metric, arms["assistant"])
-    values = _standardised(both) if difference else {arm: _value(metric, frame) for arm, frame in arms.items()}
+    averaged = bool(both) and metric.comparable  # pooled totals would mix shares, whether or not there is an interval
+    values = _standardised(both) if averaged else {arm: _value(metric, frame) for arm, frame in arms.items()}
     return Measure(
         metric=metric,
         treated=values["assistant"],
@@ -128,25 +141,17 @@ def ratio_interval(bins: pl.DataFrame, metric: Metric) -> Interval | None:
     return Interval(value * metric.scale, max(value - half, 0.0) * metric.scale, (value + half) * metric.scale)
 
 
-def stratified(strata: list[tuple[Sums, Sums]], alpha: float = ALPHA) -> Interval | None:
-    """Difference averaged over strata (at least two units an arm; weights nT nC / (nT + nC)) with the anytime interval; None if unknown.
+def stratified(strata: Sequence[tuple[Sums, Sums]], alpha: float = ALPHA) -> Interval | None:
+    """Difference averaged over strata (weights nT nC / (nT + nC)) with the anytime interval; None where it cannot be told.
 
-    The average's standard error is put back into the formula of `confidence_sequence` as two arms of the same total size.
+    That of `controlplane.core.estimates_compare`, as on Experiments: an arm in which nothing ever differed is not taken for exactly known.
     """
-    if not strata:
-        return None
-    if len(strata) == 1:
-        return confidence_sequence(*strata[0], alpha)
-    weights = [t.n * c.n / (t.n + c.n) for t, c in strata]
-    whole = sum(weights)
-    mean = sum(w * (t.mean - c.mean) for w, (t, c) in zip(weights, strata, strict=True)) / whole
-    squared = sum(
-        (w / whole) ** 2 * (t.variance / t.n + c.variance / c.n) for w, (t, c) in zip(weights, strata, strict=True)
+    treated, control = (
+        {str(i): Group(pair[side].n, pair[side].mean, pair[side].variance) for i, pair in enumerate(strata)}
+        for side in (0, 1)
     )
-    if squared == 0.0:
-        return None
-    n_t, n_c = sum(t.n for t, _ in strata), sum(c.n for _, c in strata)
-    return confidence_sequence(_like(n_t, mean, squared * n_t / 2), _like(n_c, 0.0, squared * n_c / 2), alpha)
+    found = compare(treated, control, alpha)
+    return None if found is None else found.anytime
 
 
 def verdict(metric: Metric, difference: Interval | None, margin: float | None) -> str:
@@ -167,8 +172,8 @@ def limit_verdict(value: Interval | None, limit: float | None) -> str:
     if value is None or limit is None:
         return UNKNOWN
     if value.high <= limit:
-        return "within limit"
-    return "over limit" if value.low > limit else UNKNOWN
+        return WITHIN
+    return OVER if value.low > limit else UNKNOWN
 
 
 def margin_of(policy: Policy | None, name: str) -> float | None:
@@ -212,12 +217,6 @@ def _standardised(strata: list[tuple[Sums, Sums]]) -> dict[str, float | None]:
     pairs = list(zip(weights, strata, strict=True))
     treated, control = (sum(w * arms[side].mean for w, arms in pairs) / sum(weights) for side in (0, 1))
     return {"assistant": treated, "baseline": control}
-
-
-def _like(n: float, mean: float, variance: float) -> Sums:
-    """Sums of n units with that mean and unbiased variance."""
-    total = n * mean
-    return Sums(n, total, variance * (n - 1) + total * mean)
 
 
 def _value(metric: Metric, rows: pl.DataFrame) -> float | None:

@@ -129,11 +129,18 @@ def is_recent(claims: Mapping[str, Any], now: float) -> bool:
 def of_claims(claims: Mapping[str, Any], config: Config) -> Person:
     """The person with the e-mail address that the provider vouches for; who is not in the table of people may look."""
     address = str(claims.get("email") or "").strip()
-    vouched = claims.get("email_verified") in (True, None, "true")
-    person = people.of_email(_people(config), address) if vouched else None
+    person = people.of_email(_people(config), address) if _vouched(claims) else None
     if person is not None:
         return Person(person.name, person.role, provider=True)
     return Person(address or str(claims.get("name") or ""), Role.VIEWER, provider=True)
+
+
+def _vouched(claims: Mapping[str, Any]) -> bool:
+    """Whether the provider says that the address is that person's (OpenID Connect Core 1.0, section 5.1); Entra ID says it as `xms_edov`.
+
+    Silence is no yes: there are providers where anybody may write any address into their own profile.
+    """
+    return any(claims.get(name) in (True, "true", "1") for name in ("email_verified", "xms_edov"))
 
 
 def _people(config: Config) -> tuple[people.Person, ...]:

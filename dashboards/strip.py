@@ -69,7 +69,8 @@ def happening(state: State, silenced: int) -> Sequence[str]:
 
 def believing(state: State, silent: timedelta | None) -> Sequence[str]:
     """Data age, a control process that says nothing, and the time of all this."""
-    items = [_pair("Data age", _data_age(state))]
+    known = "" if silent is None else " when last heard"  # nobody has looked since
+    items = [_pair("Data age", f"{_data_age(state)}{known}")]
     if silent is not None:
         items.append(_wide(chip(f"control process silent for {duration(silent)}", BAD)))
         items.append(f'<span class="cp-only-small">{chip(f"silent {duration(silent)}", BAD)}</span>')

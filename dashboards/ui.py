@@ -10,9 +10,11 @@ from typing import Any
 
 import streamlit as st
 
+from controlplane.core.incident import is_over
 from controlplane.core.model import RolloutState
 from controlplane.store.state_rows import IncidentRow
 from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer, Line
+from dashboards.contained import CONTAIN, DISABLE, ROLLBACK, taken
 from dashboards.words import clock, duration
 
 MARKS = {GOOD: ("\u2713", "met"), WAIT: ("\u25cb", "not yet"), BAD: ("\u2715", "no"), QUIET: ("\u2013", "unknown")}
@@ -22,6 +24,12 @@ STATE_TONES = {
     RolloutState.HELD: WAIT,
     RolloutState.ROLLED_BACK: BAD,
 }
+ACTS = {
+    ROLLBACK: ("Traffic cut", "Cut verified", "after the cut"),
+    DISABLE: ("Workflows off", "Seen to be off", "after that"),
+    CONTAIN: ("Topic taken away", "Seen to be away", "after that"),
+}
+"""What an act that contains is called, what its verification is, and how far that is from it."""
 INCIDENT_TONES = {"open": BAD, "acknowledged": BAD, "contained": WAIT, "resolved": GOOD, "reviewed": GOOD}
 STATE_WORDS = {
     RolloutState.RUNNING: "Running",
@@ -140,26 +148,34 @@ class Drawn:
 
 
 def containment(incident: IncidentRow) -> None:
-    """Onset, detected, cut, verified, alerted: each with its distance from the step that it answers."""
+    """Onset, detected, what was taken from customers, verified, alerted: each with its distance from the step that it answers."""
+    act = taken(incident)
+    label, seen, after = ACTS[act.action] if act else ("Traffic cut", "Cut verified", "")
+    done, verified = (act.at, act.verified) if act else (None, None)
+    open_end = "NOT yet" if act and act.pending else "never" if act else "\u2013"
+    alert = "nobody was told" if is_over(incident.state) else "not yet"
     steps = (
-        ("Likely onset", incident.onset_at, None, ""),
-        ("Detected", incident.detected_at, incident.onset_at, "after onset"),
-        ("Traffic cut", incident.cut_at, incident.detected_at, "after detection"),
-        ("Cut verified", incident.verified_at, incident.cut_at, "after the cut"),
-        ("First alert", incident.alerted_at, incident.detected_at, "after detection"),
+        ("Likely onset", incident.onset_at, None, "", "not known"),
+        ("Detected", incident.detected_at, incident.onset_at, "after onset", ""),
+        (label, done, incident.detected_at, "after detection", "nothing was cut"),
+        (seen, verified, done, after, open_end),
+        ("First alert", incident.alerted_at, incident.detected_at, "after detection", alert),
     )
     cells = []
-    for label, moment, before, word in steps:
-        shown = f"{moment.astimezone(UTC):%H:%M:%S}" if moment else "not yet"
+    for label, moment, before, word, missing in steps:
+        shown = f"{moment.astimezone(UTC):%H:%M:%S}" if moment else missing
         note = f"{duration(moment - before)} {word}" if moment and before and moment >= before else "&nbsp;"
         cells.append(f"<div><span>{label}</span><b>{shown}</b><span>{note}</span></div>")
     st.html(f'<div class="cp-steps">{"".join(cells)}</div>')
 
 
 def incident_head(incident: IncidentRow) -> str:
-    """Title and state; a cut that nobody has verified is said in red whatever the state."""
-    unverified = bool(incident.cut_at and not incident.verified_at)
-    word = incident.state.capitalize() + (", cut NOT verified yet" if unverified else "")
+    """Title and state; what was taken from customers and not seen to hold is said in red whatever the state."""
+    act = taken(incident)
+    unverified = act is not None and act.verified is None
+    doubt = "NOT verified yet" if act and act.pending else "never verified"
+    cut = "cut " if act and act.action == ROLLBACK else ""
+    word = incident.state.capitalize() + (f", {cut}{doubt}" if unverified else "")
     return head(incident.title, chip(word, BAD if unverified else INCIDENT_TONES.get(incident.state, BAD)))
 
 

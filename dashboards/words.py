@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from controlplane.core.metrics import METRICS, Metric
 
 ZONE = "UTC"
+_MARKUP = re.compile(r"[\\`*_\[\]<>$~|]")
+
+
+def plain(text: str) -> str:
+    """The text of somebody else for a place that reads Markdown (a caption, a dialog): a link or a formula in it stays text."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def percent(share: float) -> str:

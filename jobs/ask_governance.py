@@ -7,13 +7,13 @@ names one, so none gets into another.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from controlplane.core.audit import GENESIS, verify
+from controlplane.core.audit import GENESIS, READINGS, verify
 from controlplane.store import state_tables as t
 from controlplane.store.queries import load
 from controlplane.store.state_export import StateStream
@@ -26,7 +26,6 @@ from jobs.facts_query import with_literals
 from jobs.sql_command import select
 
 LIMIT = 200
-READ = "conversation_read"  # who read which conversation: of customers too, so it takes the permission to read one
 EXPORTS, KEPT_PACKS = "exports", 3
 STEP_ROWS = 500
 Progress = Callable[[float, str], None]
@@ -57,13 +56,14 @@ def audit(
     conversation is not among them: `readers` tells that.
     """
     filters = {name: value for name, value in (("actor", actor), ("event", event), ("subject", subject)) if value}
-    return _page(deps, filters, (since, until), words, before, limit, (READ,))
+    return _page(deps, filters, (since, until), words, before, limit, READINGS)
 
 
 def readers(
     deps: Deps,
     _now: datetime,
     *,
+    event: str = "conversation_read",
     actor: str = "",
     words: str = "",
     since: str = "",
@@ -71,8 +71,10 @@ def readers(
     before: int | None = None,
     limit: int = 50,
 ) -> Plain:
-    """Who read which conversation, newest first, as `audit` tells its rows."""
-    filters = {"event": READ} | ({"actor": actor} if actor else {})
+    """Who read which conversation, or examples of several (`event`: one of READINGS), newest first, as `audit` tells its rows."""
+    if event not in READINGS:
+        raise ValueError(f"event: one of {', '.join(sorted(READINGS))}")
+    filters = {"event": event} | ({"actor": actor} if actor else {})
     return _page(deps, filters, (since, until), words, before, limit, ())
 
 
@@ -83,7 +85,7 @@ def _page(
     words: str,
     before: int | None,
     limit: int,
-    quiet: tuple[str, ...],
+    quiet: Collection[str],
 ) -> Plain:
     begin, end = _span(*span)
     size = min(max(limit, 1), LIMIT)

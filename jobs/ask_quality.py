@@ -76,6 +76,21 @@ def confused(
     return _read(deps, now, actor, f"intent: {truth} taken for {predicted}"[:200], found)
 
 
+def examples(deps: Deps, now: datetime, actor: str, artefact_id: str) -> Mapping[str, Any]:
+    """What customers said of each topic of an analysis, word for word (masked): `examples` by topic id. Snapshots hold none of it.
+
+    Raises ValueError for an analysis that is not there.
+    """
+    row = next((one for one in deps.state.artefacts(topics.KIND) if one.artefact_id == artefact_id), None)
+    if row is None:
+        raise ValueError(f"artefact_id: there is no analysis of topics {artefact_id[:100]!r}")
+    said = {"reader": actor, "day": now.date().isoformat()}
+    if said not in deps.state.vouched(READ, artefact_id):
+        entry = AuditEntry(actor, READ, artefact_id, "examples of topics read on the dashboards", said)
+        deps.state.commit(Commit(audit=(entry,)), now)
+    return {"examples": {str(topic["topic_id"]): list(topic.get("examples") or ()) for topic in row.summary["topics"]}}
+
+
 def draw(deps: Deps, now: datetime, actor: str, per_day: float) -> Mapping[str, Any]:
     """Draw answers for people to look at, as `controlplane review queue`; `drawn` of `frame`. Raises Refused where there is none."""
     if not 0.0 < per_day <= 10_000.0:

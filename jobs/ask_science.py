@@ -61,7 +61,22 @@ def _bounded(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def drift_run(
-    deps: Deps, now: datetime, *, progress: Progress = lambda _part, _text: None, **asked: Any
+    deps: Deps,
+    now: datetime,
+    *,
+    hours: float | None = None,
+    days: float | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    reference: str | None = None,
+    release: str | None = None,
+    against: str | None = None,
+    arm: str | None = None,
+    against_arm: str | None = None,
+    report: bool = True,
+    progress: Progress = lambda _part, _text: None,
 ) -> Mapping[str, Any]:
     """An analysis of two windows, see `jobs.drift_work.run_windows`, that says how far it is."""
-    return run_windows(deps, now, progress=progress, **asked)
+    span = {"hours": hours, "days": days, "since": since, "until": until}
+    sides = {"reference": reference, "release": release, "against": against, "arm": arm, "against_arm": against_arm}
+    return run_windows(deps, now, progress=progress, **span, **sides, report=report)

@@ -25,6 +25,7 @@ from typing import Any
 from controlplane.core.roles import Permission
 from controlplane.server.services import ActionRefused, QueryRefused
 from controlplane.settings import SettingsError
+from jobs.asking_arguments import check
 from jobs.console import plain
 from jobs.deps import Deps
 from jobs.refused import Refused
@@ -32,6 +33,7 @@ from jobs.refused import Refused
 log = logging.getLogger("controlplane.jobs")
 
 KEPT_TASKS = 200
+MOST_WAITING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ ASKS: dict[str, Ask] = {
     "quality_misrouted": Ask("jobs.ask_quality:misrouted", Permission.QUERY),
     "quality_judged": Ask("jobs.ask_quality:judged", Permission.QUERY, signed=True),
     "quality_confused": Ask("jobs.ask_quality:confused", Permission.QUERY, signed=True),
+    "quality_examples": Ask("jobs.ask_quality:examples", Permission.QUERY, signed=True),
     "quality_topics": Ask("jobs.ask_quality:find_topics", Permission.QUERY, long=True, signed=True),
     "quality_draw": Ask("jobs.ask_quality:draw", Permission.LABEL, signed=True),
     "quality_take": Ask("jobs.ask_quality:take", Permission.LABEL, signed=True),
@@ -117,8 +120,8 @@ class Desk:
         if wanted.signed and not actor:
             raise QueryRefused("actor: needed, who asks is kept in the record")
         try:
-            inspect.signature(function).bind(self._deps, self._clock(), **given)
-        except TypeError as error:
+            check(function, given)
+        except ValueError as error:
             raise QueryRefused(f"{name}: {error}") from None
         if wanted.long:
             return {"task": self._begin(name, function, given)}
@@ -126,7 +129,7 @@ class Desk:
             return {"answer": _ready(function(self._deps, self._clock(), **given))}
         except Refused as error:
             raise ActionRefused(str(error)) from None
-        except (SettingsError, ValueError) as error:
+        except (SettingsError, ValueError, OverflowError) as error:
             raise QueryRefused(str(error)) from None
 
     def task(self, task_id: str) -> Mapping[str, Any] | None:
@@ -150,6 +153,10 @@ class Desk:
     def _begin(self, name: str, function: Callable[..., Mapping[str, Any]], given: Mapping[str, Any]) -> str:
         task, task_id = Task(name), uuid.uuid4().hex
         with self._lock:
+            if sum(one.state == "waiting" for one in self._tasks.values()) >= MOST_WAITING:
+                raise ActionRefused(
+                    f"{MOST_WAITING} pieces of long work are waiting already: ask again when they are done"
+                )
             self._tasks[task_id] = task
             while len(self._tasks) > KEPT_TASKS:
                 self._tasks.popitem(last=False)
@@ -167,8 +174,11 @@ class Desk:
             task.part, task.state = 1.0, "done"
         except Refused as error:
             task.text, task.state = str(error), "refused"
-        except (SettingsError, ValueError, OSError) as error:
+        except (SettingsError, ValueError, OverflowError) as error:
             task.text, task.state = str(error), "failed"
+        except OSError as error:  # why, not where: the path is of the control process's machine
+            log.warning("the task %s failed: %s", task.name, error)
+            task.text, task.state = error.strerror or str(error), "failed"
         except Exception:
             reference = uuid.uuid4().hex[:12]
             log.exception("the task %s failed (%s)", task.name, reference)

@@ -41,6 +41,12 @@ from jobs.deps import Deps
 MEASURES = ("escalation_rate", "contact_rate", "csat", "csat_response_rate", "resolution_rate", "resolution_time")
 SEGMENTS = ("segment", "intent", "region", "channel")
 TREATED, CONTROL = "assistant", "baseline"
+TOLD_WITH = {
+    "csat_response_rate": ("csat",),
+    "resolution_rate": ("csat",),
+    "resolution_time": ("resolution_rate", "csat"),
+}
+"""What arrives together with another label and is waited for as long; the pages count the same (`dashboards.measures`)."""
 MOST_STAGES = 12
 """Stages whose quantiles are told: the newest ones."""
 
@@ -104,13 +110,13 @@ def measure(
 
 
 def maturity(policy: Policy, name: str) -> timedelta:
-    """How long the label of a metric is waited for: the longest that the policy waits, else the catalogue's. Whether there is a
-    rating is waited for as long as for what it says.
-    """
-    waited = "csat" if name == "csat_response_rate" else name
-    said = [item.maturity_minutes for item in policy.triggers if item.metric == waited]
-    said += [item.maturity_minutes for item in policy.certificates if item.metric == waited]
-    return timedelta(minutes=max(said)) if said else METRICS[name].maturity
+    """How long the label of a metric is waited for: the longest that the policy waits for it or for what it is told with, else the catalogue's."""
+    for asked in (name, *TOLD_WITH.get(name, ())):
+        said = [item.maturity_minutes for item in policy.triggers if item.metric == asked]
+        said += [item.maturity_minutes for item in policy.certificates if item.metric == asked]
+        if said:
+            return timedelta(minutes=max(said))
+    return METRICS[name].maturity
 
 
 def _rollout(cursor: duckdb.DuckDBPyConnection, asked: str) -> list[str]:

@@ -28,6 +28,7 @@ from controlplane.store.state_reviews import Assignment
 from jobs.deps import Deps
 from jobs.refused import Refused
 
+TRIES = 5  # of giving out items while others are given some
 READ = ("interaction_id", "conversation_id", "turn", "ts", "question", "answer", "workflow", "escalated", "sources")
 
 
@@ -63,6 +64,20 @@ class Queue:
 
 def assign(state: StateWriter, reviewer: str, count: int, by: str, now: datetime) -> list[str]:
     """Give up to `count` more items to a person; their ids. Raises Refused when nothing is left for them."""
+    for attempt in range(TRIES):
+        found = _free(state, reviewer, by, now)[:count]
+        try:
+            state.add_review_assignments(found)
+        except LostRace as error:  # somebody took one of them at the same moment: what is left is looked at again
+            if attempt + 1 == TRIES:
+                raise Refused(str(error)) from None
+            continue
+        break
+    return [one.item_id for one in found]
+
+
+def _free(state: StateReader, reviewer: str, by: str, now: datetime) -> list[Assignment]:
+    """What a person may be given, in the order of the hash. Raises Refused when it is nothing."""
     queue = Queue.of(state)
     authored: dict[tuple[str | None, str | None], bool] = {}
     free = []
@@ -76,11 +91,7 @@ def assign(state: StateWriter, reviewer: str, count: int, by: str, now: datetime
     if not free:
         made = " (who made a release labels none of its answers)" if any(authored.values()) else ""
         raise Refused(f"nothing is left for {reviewer}{made}: `controlplane review queue` draws more")
-    try:
-        state.add_review_assignments(free[:count])
-    except LostRace as error:
-        raise Refused(str(error)) from None
-    return [one.item_id for one in free[:count]]
+    return free
 
 
 def waiting(queue: Queue, reviewer: str) -> list[Item]:

@@ -9,8 +9,10 @@ from statistics import median
 from typing import Any
 
 from controlplane.analysis.review_figures import NANO
+from controlplane.core.audit import READINGS
 from controlplane.core.csat import UNKNOWN, ArmRatings, honest_csat, movement
 from controlplane.core.delivery import change_fail
+from controlplane.core.masking import without_examples
 from controlplane.core.policy import Policy
 from controlplane.core.weekly import Estimate
 from controlplane.core.weekly_estimates import z_of
@@ -24,7 +26,7 @@ from jobs.weekly_record import Record, artefact, incident_json, is_open
 DAY = timedelta(days=1)
 LOOK_BACK = timedelta(days=90)
 QUIET = frozenset(
-    {"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled", "conversation_read"}
+    {"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled", *READINGS}
 )
 """Events of the audit log that are work, not decisions."""
 BULK = frozenset({"evidently", "timeline", "timelines"})
@@ -140,6 +142,10 @@ def tradeoff(state: StateReader, record: Record) -> dict[str, Any]:
 
 def _kept(row: ArtefactRow) -> dict[str, Any]:
     told = {key: value for key, value in row.summary.items() if key not in BULK}
+    if (
+        "topics" in told
+    ):  # what customers said word for word is read on request, by name; this document goes to everybody
+        told["topics"] = without_examples(told["topics"])
     return told | {"id": row.artefact_id, "created_at": to_text(row.created_at), "path": row.path}
 
 

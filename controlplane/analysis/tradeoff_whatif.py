@@ -20,6 +20,10 @@ from controlplane.assistant.routing import Routing
 from controlplane.core.estimates import Interval, clopper_pearson
 
 WORST_FIT = 0.01  # relative error of the read-back prices above which they count as unknown
+LEAST_APART = (
+    0.01  # kinds of tokens that go together more closely cannot be told apart: many prices would explain the same costs
+)
+WORST_PRICE = 0.1  # relative error of a price that the fit's own error may grow to, about
 LEAST_GROUPS = 4
 DAYS_A_MONTH = 30
 
@@ -51,7 +55,10 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars per token of a model as the log has them. `fit`: largest relative error of a group; `known` says whether it is small enough."""
+    """US dollars per token of a model as the log has them. `fit`: largest relative error of a group.
+
+    `known`: the error is small, and the kinds of tokens vary enough apart from each other for each to have a price of its own.
+    """
 
     model: str
     fresh: float
@@ -160,7 +167,18 @@ def _line(model: str, groups: Sequence[Group]) -> Prices:
     per_token = nnls(weighted / size, np.ones(len(groups)))[0] / size
     fit = float(np.max(np.abs(tokens @ per_token / cost - 1.0)))
     fresh, cached, output = (float(value) for value in per_token)
-    return Prices(model, fresh, cached, output, fit, bool(fit <= WORST_FIT))
+    apart = _apart(weighted)
+    known = apart >= LEAST_APART and fit <= min(WORST_FIT, WORST_PRICE * apart)
+    return Prices(model, fresh, cached, output, fit, bool(known))
+
+
+def _apart(columns: np.typing.NDArray[np.float64]) -> float:
+    """How well the kinds of tokens (groups, 3) are told apart: smallest over largest singular value of those that occur, each of length 1."""
+    length = np.linalg.norm(columns, axis=0)
+    if not np.any(length > 0):
+        return 0.0
+    sizes = np.linalg.svd(columns[:, length > 0] / length[length > 0], compute_uv=False)
+    return float(sizes[-1] / sizes[0])
 
 
 def saving(

@@ -170,7 +170,7 @@ def topics(document: Plain) -> str:
     """Topics of the questions left open, and the intents of the week."""
     found = mapping(document.get("topics"))
     rows = [_topic(row) for row in rows_of(found.get("topics"))]
-    heads = ("topic", "questions", "share", "before", "", "for example")
+    heads = ("topic", "questions", "share", "before", "")
     said = table(heads, rows, _asked(found), numbers=(1, 2, 3))
     if not said:
         why = str(found.get("reason") or "").strip()
@@ -195,12 +195,11 @@ def _asked(found: Plain) -> str:
         else "Questions left open"
     )
     span = f", {str(found.get('since'))[:10]} to {str(found.get('until'))[:10]}" if found.get("since") else ""
-    return f"{asked}{span}. Examples are masked."
+    return f"{asked}{span}."
 
 
 def _topic(row: Plain) -> tuple[str, ...]:
     change = str(row.get("change") or ("new" if row.get("new") else ""))
-    examples = [str(example) for example in row.get("examples") or ()][:2]
     before = percent(row.get("before_share")) if known(row.get("before_share")) else "\u2013"
     return (
         text(row.get("label")),
@@ -208,7 +207,6 @@ def _topic(row: Plain) -> tuple[str, ...]:
         percent(row.get("share")),
         before,
         badge("new", "new") if change == "new" else text(change if change in ("grown", "shrunk") else ""),
-        "".join(f"<small>\u201c{escape(example)}\u201d</small>" for example in examples),
     )
 
 

@@ -25,17 +25,14 @@ def topics(document: Plain) -> list[Block]:
     found = mapping(document.get("topics"))
     rows = []
     for row in rows_of(found.get("topics"))[:MOST_TOPICS]:
-        examples = [f"\u201c{example}\u201d" for example in (row.get("examples") or ())[:1]]
         change = "new" if row.get("new") else str(row.get("change") or "")
         shown = change if change in ("new", "grown", "shrunk") else ""
-        rows.append(
-            [[str(row.get("label")), "".join(examples)], count_text(row.get("n")), percent(row.get("share")), shown]
-        )
+        rows.append([str(row.get("label")), count_text(row.get("n")), percent(row.get("share")), shown])
     intents = [
         [str(row.get("name")).replace("_", " "), count_text(row.get("n")), percent(row.get("share"))]
         for row in rows_of(found.get("intents"))[:MOST_TOPICS]
     ]
-    blocks: list[Block] = [_section("What customers ask", "Examples are masked.")]
+    blocks: list[Block] = [_section("What customers ask")]
     if rows:
         blocks.append(_table(["topic that stayed open", "questions", "share", ""], rows, [1, 2], "1fr auto auto auto"))
     if intents:

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 GENESIS = "0" * 64
+READINGS = frozenset({"conversation_read", "answers_read"})
+"""Events that say who read which customers' words. They name conversations, so only the log itself has them, and seeing them takes the permission
+to read a conversation (docs/adr/0037)."""
 
 
 def canonical(value: object) -> str:

@@ -92,7 +92,8 @@ def cuped_groups(
     names = [name for name in treated if name in control and min(treated[name].n, control[name].n) >= 2.0]
     totals = {name: merged((treated[name], control[name])) for name in names}
     spread = sum(total.xx for total in totals.values())
-    varies = spread > 0.0 and any(total.yy > 0.0 for total in totals.values())
+    # what is one value within each arm leaves nothing to explain (their merged squares may be rounding alone)
+    varies = spread > 0.0 and any(max(treated[name].yy, control[name].yy) > 0.0 for name in names)
     slope = sum(total.xy for total in totals.values()) / spread if varies else 0.0
     every = merged(totals.values())
 

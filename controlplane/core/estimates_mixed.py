@@ -42,7 +42,8 @@ def shrunk(effects: Sequence[float], errors: Sequence[float]) -> Mixed | None:
 
     precision = [1.0 / error**2 for error in errors]
     q, _ = _around(effects, precision)
-    scale = sum(precision) - sum(w * w for w in precision) / sum(precision)
+    # summed without subtracting: one group may be known so well that all the others vanish beside it
+    scale = sum(w * others for w, others in zip(precision, _others(precision), strict=True)) / sum(precision)
     spread = max((q - (k - 1)) / scale, 0.0)
     weights = [1.0 / (error**2 + spread) for error in errors]
     _, common = _around(effects, weights)
@@ -64,10 +65,13 @@ def _around(effects: Sequence[float], weights: Sequence[float]) -> tuple[float, 
     return sum(w * (effect - mean) ** 2 for w, effect in zip(weights, effects, strict=True)), mean
 
 
+def _others(values: Sequence[float]) -> list[float]:
+    """For each place the sum of all the other values."""
+    return [sum(values[:place]) + sum(values[place + 1 :]) for place in range(len(values))]
+
+
 def _without(effects: Sequence[float], precision: Sequence[float], place: int) -> float:
     """z of one group's effect against that of all the others together."""
-    rest = sum(precision) - precision[place]
-    mean = (
-        sum(w * effect for w, effect in zip(precision, effects, strict=True)) - precision[place] * effects[place]
-    ) / rest
+    rest = _others(precision)[place]
+    mean = _others([w * effect for w, effect in zip(precision, effects, strict=True)])[place] / rest
     return (effects[place] - mean) / sqrt(1.0 / precision[place] + 1.0 / rest)

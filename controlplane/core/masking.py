@@ -12,7 +12,7 @@ Rules
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -172,6 +172,11 @@ def mask_json(value: Any, masker: Callable[[str], str] = mask) -> Any:
             for key, item in value.items()
         }
     return value
+
+
+def without_examples(topics: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Topics as they may be shown to everybody: terms and counts, without the examples in customers' words (masked ones are still theirs)."""
+    return [{name: value for name, value in topic.items() if name != "examples"} for topic in topics]
 
 
 def mask_json_text(text: str) -> str:

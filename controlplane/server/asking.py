@@ -62,6 +62,8 @@ class Asking:
         self._doorkeeper.admit(request, Permission.LOOK)
         desk = self._services.asking
         found = desk.task(request.path_params["task_id"]) if desk else None
+        if desk and found:  # its answer takes what asking for it took
+            self._doorkeeper.admit(request, desk.permission(found["name"]) or Permission.LOOK)
         if found is None:
             raise ApiError(
                 404, "not_found", "this task is not known here: the control process was restarted, ask again"

@@ -29,7 +29,8 @@ import duckdb
 import polars as pl
 from sqlalchemy import Boolean, Float, Integer, Table
 
-from controlplane.core.audit import canonical, sha256_text
+from controlplane.core.audit import READINGS, canonical, sha256_text
+from controlplane.core.masking import without_examples
 from controlplane.core.silence import HEARD
 from controlplane.store import snapshot_runs, state_tables
 from controlplane.store.queries import load
@@ -55,13 +56,18 @@ _FROM_FACTS = {
     "sources": "snapshot/sources",
 }
 _SESSION: dict[str, Any] = {"TimeZone": "UTC", "memory_limit": "512MB", "autoinstall_known_extensions": False}
-_OF_CUSTOMERS = ("conversation_id",)  # of a containment: who it was stays with the facts
+_NOTE = "note"  # what a reviewer wrote beside an answer may repeat it
+_OF_CUSTOMERS = {  # columns that stay with the facts or the state: whose conversation, which answer, words about it
+    "containments": ("conversation_id",),
+    "review_items": ("conversation_id", "interaction_id"),
+    "review_labels": (_NOTE,),
+    "review_opinions": (_NOTE,),
+    "review_adjudications": (_NOTE,),
+}
 _NOT_COPIED = frozenset({"ledger", "detectors", "leases", "runs", "schema_version", "evaluation_runs", "presses"})
 _CAPPED = {"audit": "seq", "outbox": "created_at"}
+_OF_WORDS = "topics"  # kind of the artefacts that quote customers
 _KEPT_EVENTS = frozenset({"review_pinned", "review_signed"})  # of the audit log, however old: a few a week
-_READERS = (
-    "conversation_read"  # audit rows of who read which conversation: of customers too, so only the log itself has them
-)
 
 
 class NoSnapshot(Exception):
@@ -216,7 +222,7 @@ def _write(
         for table in state_tables.metadata.sorted_tables:
             if table.name not in _NOT_COPIED:
                 frame = _frame(table, _recent(table.name, state))
-                target.from_arrow(frame.drop(_OF_CUSTOMERS, strict=False).to_arrow()).create(table.name)
+                target.from_arrow(frame.drop(_OF_CUSTOMERS.get(table.name, ())).to_arrow()).create(table.name)
         target.from_arrow(_lanes(state.get("detectors", ())).to_arrow()).create("lanes")
         target.from_arrow(snapshot_runs.reduced(state.get("evaluation_runs", ())).to_arrow()).create("evaluation_runs")
         target.register("ledger_rows", _frame(state_tables.ledger, state.get("ledger", ())).to_arrow())
@@ -238,12 +244,20 @@ def _recent(name: str, state: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sequ
     """Rows of a state table; of those that grow without end the newest ones."""
     rows = state.get(name, ())
     if name == "audit":
-        rows = [row for row in rows if row["event"] != _READERS]
+        rows = [row for row in rows if row["event"] not in READINGS]
+    if name == "artefacts":
+        rows = [_wordless(row) if row["kind"] == _OF_WORDS else row for row in rows]
     if name not in _CAPPED:
         return rows
     ordered = sorted(rows, key=lambda row: row[_CAPPED[name]])
     older = [row for row in ordered[:-MAX_HISTORY_ROWS] if row.get("event") in _KEPT_EVENTS]
     return [*older, *ordered[-MAX_HISTORY_ROWS:]]
+
+
+def _wordless(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An analysis of topics without the examples in customers' words: who may read those asks the control process."""
+    summary = json.loads(row["summary"])
+    return {**row, "summary": canonical({**summary, "topics": without_examples(summary.get("topics") or ())})}
 
 
 def _frame(table: Table, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

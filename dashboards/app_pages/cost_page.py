@@ -301,14 +301,13 @@ def _this_month(now: View, month: Month) -> None:
     ui.section(
         month.name,
         "US dollars for model calls since the month began (UTC); dashed: the mean of the last whole days for every day left, with its"
-        f" {percent((month.told.month.value is not None and LEVEL) or LEVEL)} interval. A trend is not foreseen.",
+        f" {percent(_level(now))} interval. A trend is not foreseen.",
     )
     said, tone = month.standing
     coming = month.told.month
     grid = st.grid(columns=3, min_column_width=220, key="cost_month")
     with grid.cell():
-        day = min(month.now.day, (month.end - month.begin).days)
-        ui.tile("Spent so far", dollars(month.spent), f"day {day} of {(month.end - month.begin).days}")
+        ui.tile("Spent so far", dollars(month.spent), f"day {month.day} of {(month.end - month.begin).days}")
     with grid.cell():
         if coming.value is None or coming.low is None or coming.high is None:
             ui.tile("Comes to", "unknown", month.told.reason)

@@ -22,7 +22,7 @@ from dashboards.experiments.parts import foot
 from dashboards.experiments.words import bar
 from dashboards.shell import View, view
 from dashboards.values import DriftReport
-from dashboards.words import clock, difference_text, percent, value_text
+from dashboards.words import clock, difference_text, percent, plain, value_text
 
 NONE = ""
 MOST_COLUMNS = 12
@@ -126,7 +126,7 @@ def _tiles(report: DriftReport, rows: Sequence[Row]) -> None:
     if reference.get("version"):
         told[0] = f"registered as {reference['name']}, version {reference['version']}"
     told += [str(reference["note"])] if reference.get("note") else []
-    st.caption(f"{'; '.join(told)}. Drift is told to people; it decides nothing.")
+    st.caption(f"{plain('; '.join(told))}. Drift is told to people; it decides nothing.")
 
 
 def _scores(now: View, report: DriftReport, rows: Sequence[Row]) -> None:
@@ -196,7 +196,7 @@ def _column(now: View, report: DriftReport, rows: Sequence[Row]) -> None:
         _distribution(now, row)
     with cells[1]:
         _timeline(now, report, row)
-    st.caption(f"{words.onset_sentence(row, now.state.meta.now)} {_figures(row)}".strip())
+    st.caption(plain(f"{words.onset_sentence(row, now.state.meta.now)} {_figures(row)}".strip()))
 
 
 def _distribution(now: View, row: Row) -> None:

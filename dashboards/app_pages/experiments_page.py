@@ -24,6 +24,7 @@ from dashboards.words import clock, difference_text, duration, percent, title_of
 
 ALL = "All"
 BINS = 60
+MOST_TRIED = 3  # rollouts that are looked through for one with final outcomes
 FIRST_METRIC = "escalation_rate"
 PEEKING = (
     "Looking often is safe here: the band is a confidence sequence, wide enough to hold the truth at all moments together (95 %),"
@@ -39,25 +40,34 @@ def main() -> None:
         _nothing(now)
         return
     above = st.container()
-    chosen, segment, metric = _choose(now, every)
+    first = _with_final_outcomes(now, every)
+    chosen, segment, metric = _choose(now, every, first)
     names = experiments_effects.comparable()
-    mature = (*maturities(now.state, names), (experiments_effects.TRAFFIC, now.state.meta.now))
-    drawn = [
-        stage for stage in chosen if stage.share < 1.0
-    ] or chosen  # where everybody is on one arm nothing is compared
+    mature = _mature(now)
+    drawn = experiments_effects.drawn(chosen)
     spans = tuple(stage.span for stage in drawn)
     sums = data_experiments.sums(*now.at, spans, mature)
     effects = experiments_effects.effects(names, sums, now.state.policy, segment)
     split = experiments_effects.split(drawn, sums)
     with above:
         cut = experiments_effects.rolled_back(now.state, chosen[0].rollout_id)
-        ui.hero(words.answer(chosen[0].release, now.baseline, effects, split, cut))
+        told = words.answer(chosen[0].release, now.baseline, effects, split, cut)
+        newest = every[-1]
+        if chosen[0].rollout_id != newest.rollout_id:
+            told = words.of_an_older(told, newest.release, first != newest.rollout_id)
+        ui.hero(told)
     _tiles(chosen, effects, split)
     _over_time(now, drawn, effects, metric, segment, dict(mature)[metric])
     asked = data_experiments.sums_params(spans, mature)
     _measures(now, effects, sums, asked)
-    _segments(now, metric, sums, asked)
+    _segments(now, metric, sums, data_experiments.sums_params(spans, ((metric, dict(mature)[metric]),)))
     experiments_conversations.show(now, chosen, metric)
+
+
+def _mature(now: View) -> tuple[tuple[str, datetime], ...]:
+    """(metric, until when its values are final) of everything that is compared, and of the traffic."""
+    names = experiments_effects.comparable()
+    return (*maturities(now.state, names), (experiments_effects.TRAFFIC, now.state.meta.now))
 
 
 def _nothing(now: View) -> None:
@@ -75,14 +85,17 @@ def _nothing(now: View) -> None:
     )
 
 
-def _choose(now: View, every: Sequence[Stage]) -> tuple[list[Stage], str | None, str]:
+def _choose(now: View, every: Sequence[Stage], first: str) -> tuple[list[Stage], str | None, str]:
     """The stages to look at, the segment (None = all) and the measure of the pictures; all of it stands in the address."""
     releases = _releases(now, every)
-    newest = next(iter(releases))
+    asked = st.query_params.get("release", first)
+    named = [stage.rollout_id for stage in reversed(every) if stage.release == asked]
+    if asked not in releases and named:  # a link may name the release instead of its rollout
+        st.query_params["release"] = named[0]
     grid = st.grid(columns=4, min_column_width=150, key="experiment_filters")
     left, middle, right, last = (grid.cell() for _ in range(4))
     with left:
-        release = _list("release", "Release", list(releases), newest, lambda name: releases[name])
+        release = _list("release", "Release", list(releases), first, lambda name: releases[name])
     mine = [stage for stage in every if stage.rollout_id == release]
     labels = {stage.key: words.stage_label(stage) for stage in mine}
     with middle:
@@ -98,6 +111,18 @@ def _choose(now: View, every: Sequence[Stage]) -> tuple[list[Stage], str | None,
     with last:
         metric = _list("metric", "Measure in the pictures", names, FIRST_METRIC, title_of)
     return chosen, None if segment == ALL else segment, metric
+
+
+def _with_final_outcomes(now: View, every: Sequence[Stage]) -> str:
+    """The newest rollout of which an outcome is final on both arms, else the newest: who comes here wants to see what is known."""
+    rollouts = list(dict.fromkeys(stage.rollout_id for stage in reversed(every)))
+    for name in rollouts[:MOST_TRIED]:
+        drawn = experiments_effects.drawn([stage for stage in every if stage.rollout_id == name])
+        sums = data_experiments.sums(*now.at, tuple(stage.span for stage in drawn), _mature(now))
+        found = experiments_effects.effects(experiments_effects.comparable(), sums, now.state.policy, None)
+        if any(one.found is not None and experiments_effects.outcome(one.metric) for one in found):
+            return name
+    return rollouts[0]
 
 
 def _list(param: str, label: str, options: Sequence[str], default: str, shown: Callable[[str], str]) -> str:

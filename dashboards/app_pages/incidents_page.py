@@ -9,6 +9,7 @@ from urllib.parse import quote
 import polars as pl
 import streamlit as st
 
+from controlplane.core.incident import is_over
 from controlplane.core.incident_clock import Due
 from controlplane.store.state_rows import IncidentRow
 from dashboards import acting, filters, ui
@@ -91,7 +92,7 @@ def _measures(now: View, rows: tuple[IncidentRow, ...], since: datetime) -> None
 def _where_time_went(now: View, rows: tuple[IncidentRow, ...]) -> None:
     ui.section(
         "Where the time went",
-        "Minutes from each incident's likely onset, newest first. Red: customers could meet it. Amber: contained, and not yet resolved. "
+        "Minutes from each incident's likely onset, newest first. Red: customers could meet it. Amber: seen to be contained, not yet resolved. "
         "Grey: open, and nothing was cut. \u25bc detected, \u25cf acknowledged, \u25c6 cut verified.",
     )
     frame = incidents_values.spans(rows, now.state.meta.now)
@@ -104,8 +105,12 @@ def _where_time_went(now: View, rows: tuple[IncidentRow, ...]) -> None:
 
 
 def _list(now: View) -> None:
-    ui.section("All incidents", "Newest first; times in UTC. Open one to see its timeline, causes and report.")
-    newest = list(reversed(now.state.incidents))
+    ui.section(
+        "All incidents",
+        "Open ones first, then the newest; times in UTC. Open one to see its timeline, causes and report.",
+    )
+    over = [row for row in reversed(now.state.incidents) if is_over(row.state)]
+    newest = [*now.state.open_incidents, *over]
     ui.table(
         ("", "What happened", "Detected", "To detect", "To contain", "To resolve", "Customers", "In charge"),
         [_row(now, row) for row in newest[:LISTED]],
@@ -113,7 +118,7 @@ def _list(now: View) -> None:
         when=(2,),
     )
     if len(newest) > LISTED:
-        st.caption(f"The newest {LISTED} of {len(newest):,}; `controlplane incident list` shows all of them.")
+        st.caption(f"The first {LISTED} of {len(newest):,}; `controlplane incident list` shows all of them.")
 
 
 def _row(now: View, row: IncidentRow) -> tuple[str, ...]:

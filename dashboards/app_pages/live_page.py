@@ -15,6 +15,7 @@ from controlplane.store.snapshot import NoSnapshot
 from controlplane.store.state_rows import IncidentRow
 from dashboards import acting, answers, charts, data, export, filters, frames, measures, shell, strip, ui, windows
 from dashboards.config import REFRESH_SECONDS
+from dashboards.incidents import words as incidents_words
 from dashboards.live import acts as live_acts
 from dashboards.live import charts as charts_live
 from dashboards.live import data as data_live
@@ -26,8 +27,9 @@ from dashboards.live.frames import Window
 from dashboards.live.triggers import NEAR
 from dashboards.live.values import Quiet, Vital, Watched
 from dashboards.shell import View
-from dashboards.words import clock, count_text, duration, stamp, trigger_title
+from dashboards.words import clock, count_text, duration, plain, stamp, trigger_title
 
+OPENED = 3  # incidents at once
 SHOWN = 6  # triggers at once; the others are behind one more click, because nothing about them is urgent
 LEADING = 3  # of these, drawn large
 RATES = (*live_frames.FAILURES, "latency_mean", "traffic_volume", "request_volume", "safety_incidents")
@@ -52,31 +54,24 @@ def main() -> None:
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _top() -> None:
-    """The answer and the open incidents, from the newest snapshot; when the acts no longer fit it, the page is drawn anew."""
+    """The answer, from the newest snapshot; when the acts no longer fit it, the page is drawn anew."""
     now = shell.look()
     if isinstance(now, NoSnapshot):
         ui.empty("Nothing is published any more.", str(now))
         return
     silent = strip.behind(now.ref, datetime.now(UTC))
     ui.hero(live_words.hero(now.state, data_live.queue(*now.at), silent))
-    for incident in now.state.open_incidents[:3]:
-        with st.container(border=True):
-            _incident(now, incident)
-    if st.session_state.get(SEEN) != live_acts.mark(now.state, _quiet(now)) and not _typing():
+    if st.session_state.get(SEEN) != live_acts.mark(now.state, _quiet(now)) and not acting.confirming():
         st.rerun()
-
-
-def _typing() -> bool:
-    """Whether somebody is writing a reason: nothing is redrawn under their hands."""
-    return any(str(key).startswith("reason_") for key in st.session_state)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def _rest(choice: str) -> None:
-    """Evidence, service, queue and decisions, from the newest snapshot."""
+    """The open incidents, evidence, service, queue and decisions, from the newest snapshot."""
     now = shell.look()
     if isinstance(now, NoSnapshot):
         return
+    _open(now)
     if now.state.meta.newest is None:
         ui.empty(
             "No traffic yet.",
@@ -97,12 +92,22 @@ def _quiet(now: View) -> tuple[Quiet, ...]:
     return data_live.quiet(*now.at, rollout.rollout_id if rollout else "")
 
 
+def _open(now: View) -> None:
+    """The open incidents, those that may still harm first. They stand below the acts, which are in reach however many there are."""
+    found = sorted(now.state.open_incidents, key=lambda row: not incidents_words.unsafe(row))
+    for incident in found[:OPENED]:
+        with st.container(border=True):
+            _incident(now, incident)
+    if len(found) > OPENED:
+        st.caption(f"{len(found) - OPENED:,} more open: [all incidents](incidents)")
+
+
 def _incident(now: View, incident: IncidentRow) -> None:
     st.html(ui.incident_head(incident))
     ui.containment(incident)
     told = _told(now, incident.incident_id)
     st.caption(
-        f"**{live_words.waits_for(incident)}** \u00b7 {ui.exposed(incident)} \u00b7 {told} \u00b7 times in UTC \u00b7 "
+        f"**{plain(live_words.waits_for(incident))}** \u00b7 {ui.exposed(incident)} \u00b7 {told} \u00b7 times in UTC \u00b7 "
         f"[Timeline, causes and actions](incidents?incident={incident.incident_id})"
     )
 
@@ -230,10 +235,10 @@ def _service(now: View, window: Window, choice: str) -> None:
     ]
     _vitals(now, counts, 3, "grid_counts")
     _over_time(now, services, sums, width)
-    _dependencies(now, services, window)
+    _dependencies(now, services, window, recent)
     params = {"since": window[0], "until": window[1], "bin_seconds": width}
     with st.container(horizontal=True):
-        export.offer("live_services", services.drop("buckets", "counts"), "pages/live_services", params)
+        export.offer("live_services", services, "pages/live_services", params)
 
 
 def _vitals(now: View, vitals: Sequence[Vital], columns: int, key: str) -> None:
@@ -264,10 +269,10 @@ def _over_time(now: View, services: pl.DataFrame, sums: pl.DataFrame, width: int
             ui.figure(charts.volume(bins, now.colours, minutes, height=250), alt, "volume")
 
 
-def _dependencies(now: View, services: pl.DataFrame, window: Window) -> None:
-    st.html(ui.head("Dependencies, over the window, all traffic"))
+def _dependencies(now: View, services: pl.DataFrame, window: Window, recent: datetime) -> None:
+    st.html(ui.head(f"Dependencies since {clock(recent, window[1])}, all traffic"))
     limit = measures.limit_of(now.state.policy, "dependency_failure_rate")
-    rows = live_frames.dependencies(services, window, limit)
+    rows = live_frames.dependencies(services, window, recent, limit)
     if not rows:
         st.caption("no call of a dependency in this window")
         return
@@ -330,7 +335,9 @@ def _over(now: View) -> None:
     opened = now.state.open_incidents
     done = [row for row in reversed(now.state.incidents) if row not in opened and row.detected_at >= lately]
     for incident in done[:3]:
-        title = f"{incident.state.capitalize()}: {incident.title}, {clock(incident.detected_at, now.state.meta.now)}"
+        title = (
+            f"{incident.state.capitalize()}: {plain(incident.title)}, {clock(incident.detected_at, now.state.meta.now)}"
+        )
         with st.expander(title):
             _incident(now, incident)
 

@@ -21,7 +21,6 @@ from dashboards.quality import sources as quality_sources
 from dashboards.quality import topics as quality_topics
 from dashboards.quality.values import (
     Calibration,
-    Category,
     Safety,
     Share,
     bases,
@@ -141,7 +140,7 @@ def _small_print(now: View, since: datetime, release: str) -> str:
 
 def _cards(now: View, found: Findings, calibrated: Calibration | None, mature: float | None) -> None:
     cards = [
-        _person_card(found.safety.mandatory),
+        _person_card(found.safety),
         _share_card(now, "misrouting_rate", found.safety.misrouted, _audit_note(found.safety)),
         _share_card(
             now, LABEL_METRIC, found.misunderstood, young(mature, measures.maturity(now.state.policy, LABEL_METRIC))
@@ -155,14 +154,14 @@ def _cards(now: View, found: Findings, calibrated: Calibration | None, mature: f
             st.html(card)
 
 
-def _person_card(whole: Category) -> str:
+def _person_card(safe: Safety) -> str:
     """Those who must have a person: how many got one, and how large the share that is missed can be."""
-    title = "Reached a person"
+    title, whole = "Reached a person", safe.mandatory
     if not whole.seen or whole.at_most is None:
         return quality_html.card(
             title, ui.chip("None seen", QUIET), "\u2013", quality_html.strip(None, 1.0), ("nobody was recognised", "")
         )
-    words, tone = reached(whole)
+    words, tone = reached(safe)
     missed = Share(whole.nobody / whole.seen, 0.0, whole.at_most, whole.nobody, whole.seen, float(whole.seen))
     strip = quality_html.strip(missed, 1.12 * missed.high, None, "Share that is missed")
     notes = (f"missed: at most {part(missed.high)}", "fraud, legal, harassment, disputes")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from html import escape
 
 import polars as pl
 import streamlit as st
@@ -113,13 +112,14 @@ def _period(now: View, reviews: Sequence[Pinned]) -> Period:
     names = [NO_WEEK, *review_values.weeks(first, now.state.meta.now)]
     with right:
         week = _week(names, {one.week for one in reviews})
-    with left:
-        choice = filters.pick("window", "Period", windows.REVIEW, windows.WEEK)
     bounds = None if week == NO_WEEK else review_values.week_bounds(week, now.state.meta.now)
-    if bounds is None:
-        since, until = windows.review_window(now.state, choice)
-        return Period(choice, since, until)
-    return Period(f"Week {week}", bounds[0], min(bounds[1], now.state.meta.now), week)
+    with left:
+        if bounds is not None:
+            st.caption(f"Week {week} is shown, Monday to Monday in UTC. Choose “{NO_WEEK}” for another period.")
+            return Period(f"Week {week}", bounds[0], min(bounds[1], now.state.meta.now), week)
+        choice = filters.pick("window", "Period", windows.REVIEW, windows.WEEK)
+    since, until = windows.review_window(now.state, choice)
+    return Period(choice, since, until)
 
 
 def _week(names: Sequence[str], pinned: set[str]) -> str:
@@ -155,7 +155,7 @@ def _success(now: View, period: Period, sums: pl.DataFrame, bins: pl.DataFrame) 
     ui.section(
         f"Is it better than the {now.baseline}?",
         f"{period.text}. Assistant against {now.baseline} at the same time, eligible conversations only, within each share of the ramp."
-        " Bars are 95 % intervals that stay valid however often you look; the dashed mark is the most harm that the policy tolerates.",
+        " Bars are 95 % intervals; those of differences hold however often you look. The dashed mark is the most harm that the policy tolerates.",
     )
     if now.state.open_incidents:
         st.caption(AVERAGES)
@@ -252,7 +252,7 @@ def _timeline(now: View, period: Period, spans: Sequence[answers.Span]) -> None:
     found = review_story.events(now.state, spans[0].since, period.until)
     shares = review_story.share_frame(spans, now.state.policy, now.baseline)
     lanes = review_story.release_frame(spans, now.baseline)
-    said = "; ".join(f"{stamp(span.since)[:16]} {span.phase} {percent(span.share)}" for span in spans[-20:])
+    said = "; ".join(f"{stamp(row['since'])[:16]} {row['what']}" for row in shares[-20:].to_dicts())
     chart = charts_review.timeline(shares, lanes, review_story.mark_frame(found), now.colours)
     ui.figure(chart, f"Share over time: {said}", "timeline")
     if found:
@@ -293,7 +293,7 @@ def _returned(now: View, sums: pl.DataFrame) -> str:
         return ""
     share, within = value_text(found.metric, 1 - found.treated), duration(found.maturity)
     young = " Provisional: for none of them is that time over." if found.provisional else ""
-    return f"Not back within {within}: {share} of {found.n_treated:,} conversations with the assistant ({review_cards.maturity(found)}).{young}"
+    return f"Not back within {within}: {share} of {found.n_treated:,} conversations with the assistant; {review_cards.maturity(found)}.{young}"
 
 
 def _topics(now: View) -> None:
@@ -307,9 +307,9 @@ def _topics(now: View) -> None:
         ui.empty("No topics yet.", "They are found every week; `controlplane topics` finds them now.")
         return
     if not rows:
-        ui.empty("No topic stands out.", escape(str(found.get("reason") or "Too few open questions.")))
+        ui.empty("No topic stands out.", str(found.get("reason") or "Too few open questions."))
     else:
-        ui.table(("Question, and its terms", "Customers", ""), rows, numeric=(1,))
+        ui.table(("Topic", "Customers", ""), rows, numeric=(1,))
     asked, open_ones = int(found.get("asked") or 0), int(found.get("questions") or 0)
     share = f" ({percent(open_ones / asked)})" if asked else ""
     st.caption(

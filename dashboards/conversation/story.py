@@ -20,8 +20,12 @@ from dashboards.conversation.words import (
     REASONS,
     STEPS,
     humanised,
+    known,
     said,
+    score_text,
     share_text,
+    sources,
+    took_text,
     usd,
 )
 from dashboards.words import duration
@@ -73,7 +77,12 @@ def story(found: Mapping[str, Any], baseline: str) -> Story:
     start = moment_of(head["started_at"])
     name = "assistant" if head["arm"] == "assistant" else baseline if head["arm"] == "baseline" else "unknown arm"
     turns = [_turn(row, found, start, name) for row in found["turns"]]
-    moments = [*_exposed(found["exposures"], start, baseline), *turns, *_afterwards(found, start)]
+    moments = [
+        *_exposed(found["exposures"], start, baseline),
+        *turns,
+        *_loose(found, start),
+        *_afterwards(found, start),
+    ]
     ordered = sorted(enumerate(moments), key=lambda pair: (pair[1].at is None, pair[1].at or timedelta(0), pair[0]))
     return Story(
         answer=_answer(head, found, name),
@@ -127,7 +136,6 @@ def _outcome(head: Row, name: str) -> tuple[str, str]:
 
 def _wrong(found: Mapping[str, Any]) -> list[Chip]:
     """What went wrong, worst first: sentence and tone."""
-    labels = [(row["name"], row["label"]) for row in found["judgements"]]
     steps = [_step(row, "groundedness") for row in found["turns"]]
     judged = {row["interaction_id"] for row in found["judgements"] if (row["name"], row["label"]) == UNGROUNDED}
     loose = sum(
@@ -135,8 +143,8 @@ def _wrong(found: Mapping[str, Any]) -> list[Chip]:
         for row, verdict in zip(found["turns"], steps, strict=True)
     )
     wrong: list[Chip] = []
-    if ("safety_route", "misrouted") in labels:
-        wrong.append(("A person found that this should have gone to a person sooner.", BAD))
+    if who := _misrouted(found["judgements"]):
+        wrong.append((f"A {who} found that this should have gone to a person sooner.", BAD))
     if loose:
         answers = "An answer was" if loose == 1 else f"{loose} answers were"
         wrong.append((f"{answers} not backed by the sources.", BAD))
@@ -152,10 +160,17 @@ def _wrong(found: Mapping[str, Any]) -> list[Chip]:
 UNGROUNDED = ("groundedness", "ungrounded")
 
 
+def _misrouted(judgements: Sequence[Row]) -> str:
+    """Who says that it should have gone to a person: "person" before "detector"; "" where nobody does."""
+    by = [str(row["evaluator"]) for row in judgements if (row["name"], row["label"]) == ("safety_route", "misrouted")]
+    return "" if not by else "person" if any(who.startswith("human:") for who in by) else "detector"
+
+
 def _missed(turn: Row, judgements: Sequence[Row]) -> bool:
     """Whether somebody named another intent than was predicted; a person's word before the log's own."""
-    told = [row["label"] for row in judgements if _of(row, turn) and row["name"] == "intent_true" and row["label"]]
-    truth = told[-1] if told else turn["intent_true"]
+    told = [row for row in judgements if _of(row, turn) and row["name"] == "intent_true" and row["label"]]
+    people = [row["label"] for row in told if str(row["evaluator"]).startswith("human:")]
+    truth = people[-1] if people else turn["intent_true"]
     return bool(truth and turn["intent_pred"] and truth != turn["intent_pred"])
 
 
@@ -194,7 +209,7 @@ def _turns(count: int) -> str:
 def _exposed(rows: Sequence[Row], start: datetime | None, baseline: str) -> list[Moment]:
     found = []
     for row in rows:
-        arm = baseline if row["arm"] == "baseline" else row["arm"]
+        arm = baseline if row["arm"] == "baseline" else row["arm"] or "unknown arm"
         share = "" if row["share"] is None else f" at {share_text(row['share'])} of its audience"
         release = f", release {row['release']}" if row["release"] else ""
         why = ASSIGNED.get(row["reason"] or "", humanised(row["reason"]).lower())
@@ -221,7 +236,7 @@ def _turn(row: Row, found: Mapping[str, Any], start: datetime | None, name: str)
         answer=row["answer"] or "",
         meta=_meta(row),
         chips=chips,
-        sources=_sources(row["sources"]),
+        sources=sources(row["sources"]),
         details=(*_steps(row), *map(_call, calls), *map(_run, runs), *(_judgement(one, row) for one in judged)),
         tone=worst,
     )
@@ -236,8 +251,8 @@ def _chips(row: Row, judged: Sequence[Row]) -> tuple[Chip, ...]:
     labels = {(one["name"], one["label"]) for one in judged}
     if row["escalated"]:
         found.append(("Handed to a person", GOOD if row["safety_route"] else WAIT))
-    if ("safety_route", "misrouted") in labels:
-        found.append(("Wrong route, says a person", BAD))
+    if who := _misrouted(judged):
+        found.append((f"Wrong route, says a {who}", BAD))
     if _step(row, "groundedness") == "ungrounded" or UNGROUNDED in labels:
         found.append(("Not backed by its sources", BAD))
     elif _step(row, "groundedness") == "grounded" or ("groundedness", "grounded") in labels:
@@ -258,17 +273,11 @@ def _meta(row: Row) -> str:
     if row["workflow"]:
         parts.append(f"workflow {humanised(row['workflow']).lower()}")
     if row["latency_ms"] is not None:
-        parts.append(_took(row["latency_ms"]))
+        parts.append(took_text(row["latency_ms"]))
     if (row["tokens_in"] or 0) + (row["tokens_out"] or 0) > 0:
-        parts.append(f"{row['tokens_in']:,} + {row['tokens_out']:,} tokens")
+        parts.append(f"{known(row['tokens_in'])} + {known(row['tokens_out'])} tokens")
         parts.append(usd(row["cost_usd"]))
     return " \u00b7 ".join(parts)
-
-
-def _took(milliseconds: float | None) -> str:
-    if milliseconds is None:
-        return ""
-    return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _extra(row: Row) -> Mapping[str, Any]:
@@ -295,7 +304,7 @@ def _steps(row: Row) -> list[Line]:
     for step in _step_rows(row):
         name, verdict, action = (str(step.get(key) or "") for key in ("step", "verdict", "action"))
         score = step.get("score")
-        figure = f" ({_score(score)})" if isinstance(score, int | float) and not isinstance(score, bool) else ""
+        figure = f" ({score_text(score)})" if isinstance(score, int | float) and not isinstance(score, bool) else ""
         reason = f", {str(step['reason']).replace('_', ' ')}" if step.get("reason") else ""
         tone = (
             BAD if verdict == "ungrounded" or action == "block" else WAIT if action in ("hand_over", "decline") else ""
@@ -303,11 +312,6 @@ def _steps(row: Row) -> list[Line]:
         what = STEPS.get(name, humanised(name))
         found.append(Line(what, f"{humanised(verdict)}{figure}{reason}", tone=tone))
     return found
-
-
-def _score(value: float) -> str:
-    """A score of a step: two digits after the point below one, else one."""
-    return f"{value:.2f}" if abs(value) <= 1 else f"{value:.1f}"
 
 
 def _call(row: Row) -> Line:
@@ -321,7 +325,7 @@ def _call(row: Row) -> Line:
         cached = f", {row['tokens_cached']:,} of them cached" if row["tokens_cached"] else ""
         tokens = f": {row['tokens_in'] or 0:,} tokens in{cached}, {row['tokens_out'] or 0:,} out"
     cost = "" if row["kind"] != "model" else usd(row["cost_usd"])
-    return Line(f"{kind} {row['name']}", f"{result}{tokens}", _took(row["latency_ms"]), cost, BAD if failed else "")
+    return Line(f"{kind} {row['name']}", f"{result}{tokens}", took_text(row["latency_ms"]), cost, BAD if failed else "")
 
 
 def _run(row: Row) -> Line:
@@ -336,8 +340,8 @@ def _judgement(row: Row, turn: Row | None = None) -> Line:
     """What a detector or a person said, and for an intent whether it was the predicted one."""
     person = str(row["evaluator"] or "").startswith("human:")
     who = "Reviewer" if person else "Detector"
-    label = humanised(row["label"]) if row["label"] else "" if row["score"] is None else _score(row["score"])
-    score = f" ({_score(row['score'])})" if row["label"] and row["score"] is not None else ""
+    label = humanised(row["label"]) if row["label"] else "" if row["score"] is None else score_text(row["score"])
+    score = f" ({score_text(row['score'])})" if row["label"] and row["score"] is not None else ""
     tone = BAD if row["label"] in ("ungrounded", "misrouted") else ""
     match = ""
     if turn is not None and row["name"] == "intent_true" and row["label"] and turn["intent_pred"]:
@@ -348,6 +352,19 @@ def _judgement(row: Row, turn: Row | None = None) -> Line:
     return Line(
         f"{who}: {JUDGED.get(row['name'], humanised(row['name']).lower())}", f"{label}{score}{match}{picked}", tone=tone
     )
+
+
+def _loose(found: Mapping[str, Any], start: datetime | None) -> list[Moment]:
+    """What names no turn, or one that is not there: told where the first of it happened, so that nothing that was logged is left out."""
+    turns = {row["interaction_id"] for row in found["turns"]}
+    named = [row for row in found["judgements"] if row["interaction_id"] is not None]
+    parts = ((found["calls"], _call), (found["workflows"], _run), (named, _judgement))
+    rows = [(row, line) for part, line in parts for row in part if row["interaction_id"] not in turns]
+    if not rows:
+        return []
+    title = "Of turns that are not shown" if "turns" in found.get("cut", ()) else "Logged without a turn"
+    first = min((row["ts"] for row, _ in rows if row.get("ts")), default=None)
+    return [Moment(_since(first, start), title, details=tuple(line(row) for row, line in rows))]
 
 
 def _afterwards(found: Mapping[str, Any], start: datetime | None) -> list[Moment]:
@@ -378,12 +395,3 @@ def _afterwards(found: Mapping[str, Any], start: datetime | None) -> list[Moment
 def _since(value: str | None, start: datetime | None) -> timedelta | None:
     found = moment_of(value)
     return None if found is None or start is None else found - start
-
-
-def _sources(text: str | None) -> tuple[str, ...]:
-    """Names of the pages that an answer rests on."""
-    try:
-        found = json.loads(text or "[]")
-    except ValueError:
-        return (text,) if text else ()
-    return tuple(str(name) for name in found) if isinstance(found, list) else ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from controlplane.analysis.tradeoff import dollars
 
 REASONS = {
@@ -84,3 +86,29 @@ def share_text(share: float) -> str:
         return "over 99.9 %"
     close = (0 < value < 1) or (99 < value < 100)
     return f"{value:.1f} %" if close else f"{value:.0f} %"
+
+
+def known(number: int | None) -> str:
+    """A number that the log may have left out."""
+    return "unknown" if number is None else f"{number:,}"
+
+
+def took_text(milliseconds: float | None) -> str:
+    """A duration; "" where it is not known."""
+    if milliseconds is None:
+        return ""
+    return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def score_text(value: float) -> str:
+    """A score of a step: two digits after the point below one, else one."""
+    return f"{value:.2f}" if abs(value) <= 1 else f"{value:.1f}"
+
+
+def sources(text: str | None) -> tuple[str, ...]:
+    """Names of the pages that an answer rests on."""
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return (text,) if text else ()
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()

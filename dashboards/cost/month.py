@@ -35,6 +35,11 @@ class Month:
         return f"{self.begin:%B %Y}"
 
     @property
+    def day(self) -> int:
+        """The day of the month that it is; midnight still belongs to the day before."""
+        return (self.now - timedelta(microseconds=1)).day
+
+    @property
     def standing(self) -> tuple[str, str]:
         """How the forecast stands to the budget, in words, and the tone of it; unknown while the interval has the budget inside."""
         month = self.told.month

@@ -131,7 +131,8 @@ def _savings(now: View, found: Traffic, said: Assumptions) -> None:
     unknown = [price.model for price in found.prices if not price.known and price.model]
     if unknown:
         st.caption(
-            f"The price of a token could not be read back from the log for {', '.join(unknown)}: its costs follow no line."
+            f"The price of a token could not be read back from the log for {', '.join(unknown)}: the costs follow no line, or prompts and"
+            " answers grow together, so that their prices cannot be told apart."
         )
 
 

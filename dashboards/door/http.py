@@ -248,22 +248,31 @@ class Onwards:
 
 
 class Reports:
-    """Reports of jobs as pages of their own, so that their scripts never run with the dashboards' origin."""
+    """Reports of the drift analysis as pages of their own, so that their scripts never run with the dashboards' origin."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def routes(self) -> list[Route]:
         """One route, for HTML files below the folder."""
-        return [Route("/reports/{name:path}", self.show, methods=["GET"])]
+        return [Route("/reports/drift/{name:path}", self.show, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
         """The file as it is, in a sandbox; 404 for everything else."""
-        path, folder = (self._folder / request.path_params["name"]).resolve(), self._folder.resolve()
-        if path.suffix != ".html" or not path.is_relative_to(folder) or not path.is_file():
+        path = self._found(request.path_params["name"])
+        if path is None:
             return HTMLResponse(door_pages.told("Not found", "This report is not in the workspace."), 404)
         headers = {"Content-Security-Policy": REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"}
         return FileResponse(path, media_type="text/html", headers=headers)
+
+    def _found(self, name: str) -> Path | None:
+        """The file of that name below the folder, wherever links lead; None for what is none."""
+        try:
+            path = (self._folder / name).resolve()
+            inside = path.suffix == ".html" and path.is_relative_to(self._folder.resolve()) and path.is_file()
+        except (ValueError, OSError):  # no name that a file system takes
+            return None
+        return path if inside else None
 
 
 def first_page(name: str) -> list[Route]:

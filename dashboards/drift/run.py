@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import streamlit as st
@@ -59,7 +60,7 @@ def fresh(answer: Mapping[str, Any]) -> DriftReport:
 
 def command(asked: Mapping[str, Any]) -> str:
     """The same on the command line."""
-    options = [f"--{name.replace('_', '-')} {value}" for name, value in asked.items() if value]
+    options = [f"--{name.replace('_', '-')} {quote(str(value))}" for name, value in asked.items() if value]
     return " ".join(["controlplane drift run", *options])
 
 

@@ -16,7 +16,7 @@ from dashboards import filters, tasks, ui
 from dashboards.experiments import charts, units, words
 from dashboards.experiments.effects import Stage
 from dashboards.shell import View
-from dashboards.words import percent, value_text
+from dashboards.words import value_text
 
 SEGMENTS = {"intent": "First intent", "segment": "Customer segment", "region": "Region", "channel": "Channel"}
 VIEWS = {"cuped": "What was expected, taken out", "segments": "By segment", "quantiles": "Quantiles"}
@@ -96,7 +96,7 @@ def _cuped(now: View, answer: Answer) -> None:
                 value_text(metric, side.get("mean_control")),
                 words.bar(metric, found["low"], found["estimate"], found["high"], None) if closed and found else "",
                 escape(units.span_text(metric, found)),
-                "\u2013" if gain is None else percent(max(gain, 0.0)),
+                units.gain_text(gain),
                 f"{row['n_treated']:,} / {row['n_control']:,}",
                 ui.chip(row["verdict"], units.tone(row["verdict"])),
             )
@@ -162,7 +162,10 @@ def _take_along(answer: Answer) -> None:
         right.download_button(
             "JSON", whole, "experiment.json", "application/json", key="json_experiment", on_click="ignore"
         )
-        st.caption("The same on the command line, and the queries that collect the conversations from the facts:")
+        st.caption(
+            "On the command line the same of all stages, with nothing taken out (CUPED is on this page only); and the queries that collect the"
+            " conversations from the facts:"
+        )
         st.code(
             f"controlplane experiment analyze --rollout {answer['rollout']} --segment intent --anytime --json",
             language="bash",

@@ -137,6 +137,11 @@ def stages(state: State) -> tuple[Stage, ...]:
     )
 
 
+def drawn(chosen: Sequence[Stage]) -> list[Stage]:
+    """The stages that drew lots: where everybody is on one arm nothing is compared. All of them where none did."""
+    return [stage for stage in chosen if stage.share < 1.0] or list(chosen)
+
+
 def outcome(metric: Metric) -> bool:
     """Whether it is what customers get; the others say how the service runs."""
     return metric.family in (Family.CONVERSATION, Family.EVALUATION)

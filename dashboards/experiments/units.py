@@ -55,6 +55,15 @@ def narrower(row: Answer) -> float | None:
     return 1.0 - (with_["high"] - with_["low"]) / width if width else None
 
 
+def gain_text(gain: float | None) -> str:
+    """`4 %`, or that it is longer: CUPED need not narrow every interval."""
+    if gain is None:
+        return "\u2013"
+    if abs(gain) < 0.0005:
+        return "0 %"
+    return percent(gain) if gain > 0.0 else f"{percent(-gain)} longer"
+
+
 def _closed(found: Answer | None) -> bool:
     return found is not None and None not in (found["low"], found["high"])
 

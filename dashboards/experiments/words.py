@@ -40,6 +40,15 @@ def answer(release: str, baseline: str, effects: Sequence[Effect], split: Split 
     return Answer(found.headline, said, BAD)
 
 
+def of_an_older(told: Answer, newest: str, unknown: bool) -> Answer:
+    """The answer for a release that is not the newest one, which has to be said before anything about it is read.
+
+    unknown: nothing of the newest one is final.
+    """
+    why = "has no final outcome yet" if unknown else "can be chosen below"
+    return Answer(told.headline, f"{told.sentence} {newest}, the newest release, {why}.", told.tone)
+
+
 def _compared(release: str, baseline: str, effects: Sequence[Effect], split: Split | None) -> Answer:
     question = f"What does {release} change?"
     known = [effect for effect in effects if effect.found is not None and outcome(effect.metric)]

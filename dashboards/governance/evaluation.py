@@ -15,7 +15,7 @@ from dashboards.governance import values as governance_values
 from dashboards.governance.record import noted, select
 from dashboards.governance.values import VERDICTS
 from dashboards.shell import View
-from dashboards.words import stamp
+from dashboards.words import plain, stamp
 
 DASH = "\u2013"
 SHOWN = 50
@@ -51,7 +51,7 @@ def _run(now: View, runs: pl.DataFrame) -> None:
     word, tone = VERDICTS.get(chosen["verdict"] or "", ("Not finished", "wait"))
     on = governance_values.data_words(chosen["datasets"])
     st.html(ui.head(f"{chosen['release']} under {chosen['criteria_name']}", ui.chip(word, tone)))
-    st.caption(f"On {on}, by {chosen['actor']}, seed {chosen['seed']}, program {chosen['code_version']}.")
+    st.caption(plain(f"On {on}, by {chosen['actor']}, seed {chosen['seed']}, program {chosen['code_version']}."))
     found = governance_values.lines(chosen["lines"])
     frame = governance_values.rooms(found)
     if not frame.is_empty():
@@ -76,7 +76,8 @@ def _run(now: View, runs: pl.DataFrame) -> None:
     ]
     with st.expander("Every line in numbers", expanded=frame.is_empty()):
         ui.table(("", "What", "Result", "95 % interval", "Line", "Rows"), table, numeric=(2, 3, 4, 5))
-        export.offer("evaluation", pl.DataFrame(found), "pages/governance_runs", {})
+        note = "All runs; `lines` holds the results of each."
+        export.offer("evaluation", runs, "pages/governance_runs", {}, note)
 
 
 def _runs(runs: pl.DataFrame) -> None:

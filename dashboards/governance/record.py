@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from controlplane.core.audit import READINGS
 from controlplane.core.roles import Permission
 from dashboards import control, export, filters, tasks, ui
 from dashboards.governance import data as data_governance
@@ -18,9 +19,9 @@ from dashboards.shell import View
 from dashboards.words import count_text
 
 PAGE = 25
-READ = "conversation_read"
 SPANS = {"1": "Last 24 h", "7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days"}
 ANY, WIDE = "Any", 30
+NAMES = "audit_names"
 CHAINS = {"audit": "Audit log", "ledger": "Evidence ledger"}
 
 
@@ -38,9 +39,14 @@ def page(now: View) -> None:
         )
         return
     grid = st.grid(columns=4, min_column_width=160, key="grid_filters")
-    events = [*frame["event"].unique().sort().to_list(), *([READ] if now.person.may(Permission.QUERY) else [])]
+    older: Mapping[str, Sequence[str]] = st.session_state.get(NAMES, {})  # of the whole log, once it was asked
+    actors = sorted({*frame["actor"], *older.get("actor", ())})
+    events = [
+        *sorted({*frame["event"], *older.get("event", ())} - READINGS),
+        *(sorted(READINGS) if now.person.may(Permission.QUERY) else []),
+    ]
     with grid.cell():
-        actor = select("by", "Who", frame["actor"].unique().sort().to_list())
+        actor = select("by", "Who", actors)
     with grid.cell():
         event = select("event", "What", events, governance_values.event_words)
     with grid.cell():
@@ -50,18 +56,16 @@ def page(now: View) -> None:
     since = now.state.meta.now - timedelta(days=int(days)) if days else None
     if now.config.may_act and now.person.may(Permission.LOOK):
         begin = f"{since:%Y-%m-%dT%H:%M}" if since else ""
-        named = {"event": event} if event and event != READ else {}
+        named = {"event": event} if event else {}
         wanted = {"actor": actor, "words": words, "since": begin} | named
-        _asked(now, "conversation_reads" if event == READ else "audit", wanted)
+        _asked(now, "conversation_reads" if event in READINGS else "audit", wanted)
     else:
         found = governance_values.chosen(frame, actor, event, words, since)
         _table(now, governance_values.told(found.head(PAGE * 4).to_dicts()))
         st.caption(
             f"{found.height:,} rows match among the newest {frame.height:,}, which the snapshot has. Log in to page through all of them."
         )
-    export.offer(
-        "audit", frame.drop("prev_hash"), "pages/governance_audit", {}, "The newest rows, as the snapshot has them."
-    )
+    export.offer("audit", frame, "pages/governance_audit", {}, "The newest rows, as the snapshot has them.")
     _check(now)
 
 
@@ -94,6 +98,10 @@ def _asked(now: View, name: str, wanted: Mapping[str, str]) -> None:
         st.error(reply.text)
         return
     found = reply.answer
+    names = {column: found[column] for column in ("actor", "event")}
+    if st.session_state.get(NAMES) != names:
+        st.session_state[NAMES] = names
+        st.rerun()
     if not found["rows"]:
         ui.empty("No row matches.", "Choose fewer filters.")
         return

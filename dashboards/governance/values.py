@@ -81,14 +81,17 @@ def answer(found: Checked, now: datetime, set_aside: int, verdict: str | None) -
             f"In the audit log, {found.why}. Keep the workspace as it is, and compare with a head that was noted elsewhere.",
             BAD,
         )
-    whole = found.first == 1
-    which = f"All {found.rows:,}" if whole and found.rows > 1 else f"The newest {found.rows:,}"
+    whole = (
+        found.rows == found.last
+    )  # rows are numbered from 1; a snapshot leaves out who read what, and what is long over
+    which = f"All {found.rows:,}" if whole else f"{found.rows:,} of the {found.last:,}"
+    rest = "" if whole else " The others are recomputed under Check all of it."
     which_ones = "alert or trigger is" if set_aside == 1 else "alerts or triggers are"
     aside = f"{set_aside} {which_ones} set aside" if set_aside else "Nothing is set aside"
     told = {"PASS": "the newest evaluation passed", "FAIL": "the newest evaluation failed"}.get(verdict or "", "")
     return Answer(
-        "The record holds",
-        f"{which} rows of the audit log were recomputed for this page and agree with their hashes. {aside}{f'; {told}' if told else ''}.",
+        "The record holds" if whole else "The record holds, as far as this page has it",
+        f"{which} rows of the audit log were recomputed for this page and agree with their hashes.{rest} {aside}{f'; {told}' if told else ''}.",
         GOOD if not set_aside else WAIT,
     )
 

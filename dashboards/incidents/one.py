@@ -23,8 +23,9 @@ from dashboards.incidents import data as data_incidents
 from dashboards.incidents import values as incidents_values
 from dashboards.incidents import words as incidents_words
 from dashboards.shell import View
-from dashboards.words import clock, duration, stamp, trigger_title
+from dashboards.words import clock, duration, plain, stamp, trigger_title
 
+TOLD = 20  # messages
 KINDS = ("knowledge", "prompt", "classifier", "guardrail", "threshold", "monitoring", "other")
 SERIOUS = {
     "death": "A person died",
@@ -70,7 +71,7 @@ def _acts(now: View, row: IncidentRow) -> None:
 
 def _times(now: View, row: IncidentRow) -> None:
     said = incidents_values.clock_of(row)
-    ui.section("How fast", f"Release {row.release}. Seconds count from the record; times in UTC.")
+    ui.section("How fast", f"Release {plain(row.release)}. Seconds count from the record; times in UTC.")
     ui.containment(row)
     grid = st.grid(columns=5, min_column_width=160, key="grid_times")
     for name, (title, span) in incidents_values.SPEEDS.items():
@@ -110,7 +111,7 @@ def _serious(now: View, row: IncidentRow) -> None:
         )
         if row.serious.get("reported_at"):
             st.caption(
-                f"Reported {stamp(from_text(row.serious['reported_at']))} UTC: {row.serious.get('reference', '')}"
+                f"Reported {stamp(from_text(row.serious['reported_at']))} UTC: {plain(str(row.serious.get('reference', '')))}"
             )
             return
         left = until - now.state.meta.now
@@ -173,11 +174,11 @@ def _items(now: View, items: pl.DataFrame) -> None:
         with st.container(border=True):
             st.html(ui.head(item["text"], _item_chip(item, now.state.meta.now)))
             if item["outcome"]:
-                st.caption(f"{item['owner']}; {item['outcome']} by {item['closed_by']}: {item['evidence']}")
+                st.caption(plain(f"{item['owner']}; {item['outcome']} by {item['closed_by']}: {item['evidence']}"))
                 continue
             due = "no day is set" if item["due_at"] is None else f"due {clock(item['due_at'], now.state.meta.now)}"
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.caption(f"{item['owner']}; {due}", width="stretch")
+                st.caption(plain(f"{item['owner']}; {due}"), width="stretch")
                 for outcome, label in (("done", "Done"), ("dropped", "Drop it")):
                     send = acting.asked(now, "action_close", "Closed.", action=item["action_id"], outcome=outcome)
                     told = "What shows it? An evaluation run, a data-set version, a commit, or why it is dropped."
@@ -228,7 +229,7 @@ def _add(now: View, row: IncidentRow) -> None:
 
 def _told(now: View, row: IncidentRow) -> None:
     told = [one for one in now.state.messages if one.incident_id == row.incident_id]
-    ui.section("Who was told", "Messages about it and what became of them.")
+    ui.section("Who was told", "Messages about it and what became of them, newest first; times in UTC.")
     if not told:
         st.caption("Nobody has been told yet.")
         return
@@ -239,19 +240,24 @@ def _told(now: View, row: IncidentRow) -> None:
             escape(one.receiver or "\u2013"),
             ui.chip(one.status, tones.get(one.status, "wait")),
         )
-        for one in sorted(told, key=lambda one: one.created_at)[:20]
+        for one in sorted(told, key=lambda one: one.created_at, reverse=True)[:TOLD]
     ]
     ui.table(("Written", "To", "Status"), rows, when=(0,))
+    if len(told) > TOLD:
+        st.caption(f"The newest {TOLD} of {len(told):,}.")
 
 
 def _evidence(now: View, row: IncidentRow) -> None:
     """What the trigger saw, up to the detection."""
     name = trigger_title(row.trigger)
+    segment = incidents_values.fired_in(row)
+    where = "" if segment == "all" else f" in segment {segment}"
     ui.section(
-        "Evidence", f"{name}: evidence against its threshold, logarithmic; at 1 (red line) it fires. Times in UTC."
+        "Evidence",
+        f"{name}{where}: evidence against its threshold, logarithmic; at 1 (red line) it fires. Times in UTC.",
     )
     since = (row.onset_at or row.detected_at) - timedelta(minutes=45)
-    loaded = data.evidence(*now.at, row.rollout_id, since, 60)
+    loaded = data.evidence(*now.at, row.rollout_id, since, 60, segment)
     points = frames.evidence(loaded.filter(pl.col("start") <= row.detected_at), row.trigger)
     if points.is_empty():
         st.caption(
@@ -262,8 +268,8 @@ def _evidence(now: View, row: IncidentRow) -> None:
     alt = f"The evidence of {name} was at {points['ratio'][-1]:.3g} times its threshold when it was detected, {when}."
     ui.figure(charts.evidence(points, now.colours, 190), alt, f"incident_{row.incident_id}")
     begin = since.replace(tzinfo=None)
-    params = {"rollout_id": row.rollout_id, "since": begin, "bin_seconds": 60}
-    export.offer("incident-evidence", points, "pages/evidence", params)
+    params = {"rollout_id": row.rollout_id, "since": begin, "bin_seconds": 60, "segment": segment}
+    export.offer("incident-evidence", loaded, "pages/evidence", params, "Evidence of every trigger of the rollout.")
 
 
 def _report(now: View, row: IncidentRow) -> None:

@@ -5,6 +5,7 @@ Times are those of `controlplane.core.incident_clock`; changes and how many of t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from controlplane.core.delivery import ChangeFail, change_fail
 from controlplane.core.incident import asked_at, is_over
 from controlplane.core.incident_clock import Due, Times, standing, times
 from controlplane.store.state_rows import IncidentRow, from_text
+from dashboards.contained import taken
 from dashboards.values import Message, State
 from dashboards.words import duration, trigger_title
 
@@ -56,13 +58,22 @@ class Entry:
     tone: str
 
 
+def _asked(row: IncidentRow) -> list[datetime]:
+    steps = ((str(one.get("event")), from_text(one["at"])) for one in row.timeline)
+    return asked_at(row.detected_at, steps)
+
+
+def asked_once(row: IncidentRow) -> bool:
+    """Whether it has never come back, nor was reopened: then its times count from the detection."""
+    return len(_asked(row)) == 1
+
+
 def clock_of(row: IncidentRow) -> Times:
     """Seconds to detect, acknowledge, contain and resolve, as `controlplane incident show` has them."""
-    steps = ((str(one.get("event")), from_text(one["at"])) for one in row.timeline)
     return times(
         onset=row.onset_at,
         detected=row.detected_at,
-        asked=asked_at(row.detected_at, steps),
+        asked=_asked(row),
         acknowledged=row.acknowledged_at,
         verified=row.verified_at,
         resolved=row.resolved_at,
@@ -91,20 +102,25 @@ def changes(state: State, since: datetime, until: datetime) -> ChangeFail:
     return change_fail(sorted(state.stages, key=lambda row: row.version), since, until + timedelta(microseconds=1))
 
 
+def fired_in(row: IncidentRow) -> str:
+    """The segment that its trigger fired in: `all` where it fired on all traffic, or where nothing is on record."""
+    found = [str(one["segment"]) for one in row.evidence.get("readings", ()) if one["trigger"] == row.trigger]
+    return found[0] if found and "all" not in found else "all"
+
+
 def spans(rows: Sequence[IncidentRow], now: datetime) -> pl.DataFrame:
     """What each incident spent its time in, newest first: name, what, begin, end (minutes from its onset), took (words)."""
     found = []
-    for row in rows[:DRAWN]:
+    for name, row in _named(rows):
         zero = row.onset_at or row.detected_at
-        end = row.resolved_at or now
-        parts = [(EXPOSED, zero, row.cut_at), (CONTAINED, row.cut_at, end)] if row.cut_at else [(NOT_CUT, zero, end)]
+        end, act = row.resolved_at or now, taken(row)
+        safe = end if act is None or act.verified is None else min(act.verified, end)  # not before somebody has seen it
+        parts = [(EXPOSED, zero, safe), (CONTAINED, safe, end)] if act else [(NOT_CUT, zero, end)]
         for what, since, until in parts:
-            assert since is not None
-            assert until is not None
             begin, stop = ((moment - zero).total_seconds() / 60 for moment in (since, until))
             if stop > begin:
                 took = duration(until - since)
-                found.append({"name": name_of(row), "what": what, "begin": begin, "end": stop, "took": took})
+                found.append({"name": name, "what": what, "begin": begin, "end": stop, "took": took})
     kinds: dict[str, Any] = {"begin": pl.Float64, "end": pl.Float64}
     return pl.DataFrame(
         found, schema={name: kinds.get(name, pl.String) for name in ("name", "what", "begin", "end", "took")}
@@ -114,20 +130,26 @@ def spans(rows: Sequence[IncidentRow], now: datetime) -> pl.DataFrame:
 def marks(rows: Sequence[IncidentRow]) -> pl.DataFrame:
     """When each of these was detected, acknowledged and verified: name, what, at (minutes from its onset)."""
     found = []
-    for row in rows[:DRAWN]:
+    for name, row in _named(rows):
         zero = row.onset_at or row.detected_at
         moments = {"detected": row.detected_at, "acknowledged": row.acknowledged_at, "cut verified": row.verified_at}
         found += [
-            {"name": name_of(row), "what": what, "at": (moment - zero).total_seconds() / 60}
+            {"name": name, "what": what, "at": (moment - zero).total_seconds() / 60}
             for what, moment in moments.items()
             if moment is not None
         ]
     return pl.DataFrame(found, schema={"name": pl.String, "what": pl.String, "at": pl.Float64})
 
 
-def name_of(row: IncidentRow) -> str:
-    """What it was and when, short enough for an axis."""
-    return f"{trigger_title(row.trigger)}, {row.detected_at:%-d %b %H:%M}"
+def _named(rows: Sequence[IncidentRow]) -> list[tuple[str, IncidentRow]]:
+    """Those that are drawn: what each was and when, short enough for an axis; of the same minute they are told apart by a number."""
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows[:DRAWN]:
+        name = f"{trigger_title(row.trigger)}, {row.detected_at:%-d %b %H:%M}"
+        seen[name] += 1
+        found.append((f"{name} ({seen[name]})" if seen[name] > 1 else name, row))
+    return found
 
 
 def timeline(row: IncidentRow, audit: Iterable[Mapping[str, Any]], told: Sequence[Message]) -> list[Entry]:

@@ -9,11 +9,17 @@ from controlplane.core.delivery import ChangeFail
 from controlplane.core.incident import is_over
 from controlplane.store.state_rows import IncidentRow
 from dashboards.answers import BAD, GOOD, WAIT, Answer
-from dashboards.incidents.values import SPEEDS, Speed, clock_of
+from dashboards.contained import CONTAIN, DISABLE, ROLLBACK, taken
+from dashboards.incidents.values import SPEEDS, Speed, asked_once, clock_of
 from dashboards.words import clock, duration, percent
 
 DETECT = SPEEDS["to_detect"][0]
 NOBODY = "nobody has acknowledged it yet"
+TAKEN = {
+    ROLLBACK: ("The traffic is cut, and the cut", "The cut was verified"),
+    DISABLE: ("Workflows were switched off, and that", "Workflows were switched off, verified"),
+    CONTAIN: ("The topic was taken from the assistant, and that", "The topic was taken from the assistant, verified"),
+}
 ACTS = {
     "acknowledge": ("Acknowledge", "You are on it: it is yours, and nobody is paged for it again."),
     "own": ("Take it over", "It is yours from now on; the one who had it is told."),
@@ -51,11 +57,10 @@ def overview(
 ) -> Answer:
     """Is anything open? recent: incidents of the last `days`; due: actions that are open, and how many of them are overdue."""
     if open_ones:
-        first = open_ones[0]
+        first = min(open_ones, key=lambda row: not unsafe(row))  # the newest that may still harm, else the newest
         more = f" {count(len(open_ones) - 1, 'more is', 'more are')} open." if len(open_ones) > 1 else ""
-        unsafe = any(row.cut_at is None or row.verified_at is None for row in open_ones)
         headline = f"{count(len(open_ones), 'incident is', 'incidents are')} open: {first.title}"
-        return Answer(headline, f"{standing(first)}{more}", BAD if unsafe else WAIT)
+        return Answer(headline, f"{standing(first)}{more}", BAD if unsafe(first) else WAIT)
     told = f"{count(len(recent), 'incident')} in the last {days} days" if recent else f"None in the last {days} days"
     failed = f"{changes.failed} of {count(changes.changes, 'change')} had to be taken back"
     sentence = f"{told}; {failed}." if changes.changes else f"{told}; no change has reached customers in that time."
@@ -67,23 +72,31 @@ def overview(
 
 def one(row: IncidentRow, now: datetime) -> Answer:
     """What became of it, in one sentence."""
-    unverified = row.cut_at is not None and row.verified_at is None
-    tone = GOOD if is_over(row.state) else WAIT if row.verified_at is not None else BAD
+    act = taken(row)
+    unverified = act is not None and act.verified is None
+    tone = GOOD if is_over(row.state) else BAD if unsafe(row) else WAIT
     when = f"Detected {clock(row.detected_at, now)}"
     onset = clock_of(row).to_detect
     when += f", {seconds(onset)} after its likely onset." if onset is not None else "; its onset is not known."
     return Answer(row.title, f"{when} {standing(row)}", BAD if unverified else tone)
 
 
+def unsafe(row: IncidentRow) -> bool:
+    """Whether customers may still meet it: nothing was taken away, or nobody has seen that it is."""
+    act = taken(row)
+    return act is None or act.verified is None
+
+
 def standing(row: IncidentRow) -> str:
     """Contained, acknowledged, resolved, and who met it."""
-    said = clock_of(row)
-    if row.cut_at is None:
+    said, act = clock_of(row), taken(row)
+    if act is None:
         parts = ["Nothing was cut"]
-    elif row.verified_at is None:
-        parts = ["The traffic is cut, and the cut is NOT verified yet"]
+    elif act.verified is None:
+        parts = [f"{TAKEN[act.action][0]} {'is NOT verified yet' if act.pending else 'was never verified'}"]
     else:
-        parts = [f"The cut was verified {seconds(said.to_contain)} after detection"]
+        since = "after detection" if asked_once(row) else "after it came back"
+        parts = [f"{TAKEN[act.action][1]} {seconds(said.to_contain)} {since}"]
     if row.state == "reviewed":
         parts.append("it is resolved and reviewed")
     elif is_over(row.state):
@@ -111,7 +124,10 @@ def speed(found: Speed) -> tuple[str, str]:
     if found.known > 1 and found.low != found.high:
         spread = f", {seconds(found.low)} to {seconds(found.high)}"
     middle = "median of " if found.known > 1 else ""
-    return seconds(found.middle), f"{middle}{count(found.known, 'incident')}{spread}"
+    known = (
+        f"{found.known:,} of " if found.known < found.of else ""
+    )  # one that lasts has no time yet, and would be the longest
+    return seconds(found.middle), f"{middle}{known}{count(found.of, 'incident')}{spread}"
 
 
 def change_rate(changes: ChangeFail) -> tuple[str, str]:

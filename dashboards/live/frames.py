@@ -25,7 +25,7 @@ from controlplane.core.estimates import (
 from controlplane.core.metrics import METRICS, Family, Metric
 from controlplane.core.model import RolloutState
 from controlplane.core.policy import Policy
-from dashboards.answers import BAD, GOOD, WAIT
+from dashboards.answers import BAD, GOOD, QUIET, WAIT
 from dashboards.frames import POINT, interval_of
 from dashboards.live.values import Dependency, Vital
 from dashboards.measures import limit_of
@@ -33,7 +33,6 @@ from dashboards.values import State
 from dashboards.words import count_text, percent, value_text
 
 NOW_SPAN = timedelta(minutes=30)
-SLOT = timedelta(minutes=5)  # what requests and dependencies are kept by
 WIDTHS = (300, 600, 900, 1800, 3600)
 FAILURES = ("request_error_rate", "timeout_rate", "api_error_rate", "dependency_failure_rate")
 
@@ -189,23 +188,25 @@ def latency(services: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(found, schema={**POINT, "quantile": pl.String})
 
 
-def dependencies(services: pl.DataFrame, window: Window, limit: float | None) -> list[Dependency]:
-    """Every dependency that was called, the one that fails most first. limit: the policy's on the share that fails."""
+def dependencies(services: pl.DataFrame, window: Window, recent: datetime, limit: float | None) -> list[Dependency]:
+    """Every dependency that was called in the window, the one that fails most first. Figures count the bins since `recent`: hours in which it was
+    well do not hide that it is down now. limit: the policy's on the share that fails."""
     found = []
     for (name,), rows in services.filter(pl.col("kind") == "dependency").group_by("name"):
-        calls = int(rows["calls"].sum())
-        failed = wilson(int(rows["failed"].sum()), calls)
-        merged = merge(rows.select("buckets", "counts").rows())
+        newest = rows.filter(pl.col("start") >= recent)
+        calls = int(newest["calls"].sum())
+        failed = wilson(int(newest["failed"].sum()), calls)
+        merged = merge(newest.select("buckets", "counts").rows())
         drawn = [(place(row["start"], window), row["failed"] / row["calls"]) for row in rows.sort("start").to_dicts()]
         found.append(
             Dependency(
                 name=str(name),
                 calls=calls,
                 failed=failed,
-                timed_out=int(rows["timed_out"].sum()),
+                timed_out=int(newest["timed_out"].sum()),
                 p50=quantile(merged, 0.5),
                 p95=quantile(merged, 0.95),
-                tone=_tone(failed, limit) or GOOD,
+                tone=_tone(failed, limit) or (GOOD if failed and limit and failed.high <= limit else QUIET),
                 history=drawn,
             )
         )

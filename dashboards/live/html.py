@@ -7,7 +7,7 @@ from html import escape
 
 from controlplane.core.metrics import METRICS
 from dashboards import ui
-from dashboards.answers import BAD, WAIT
+from dashboards.answers import BAD, QUIET, WAIT
 from dashboards.live.spark import Trace, picture
 from dashboards.live.triggers import height
 from dashboards.live.values import Dependency, Vital, Watched
@@ -73,7 +73,8 @@ def dependency_row(one: Dependency, limit: float | None, colours: Palette) -> tu
     words = f"Share of failed calls of {one.name} over the window"
     drawn = [(x, None if value is None else value / top) for x, value in one.history]
     line = picture([Trace(drawn, filled=True)], words, colours, limit / top if limit else None, 26)
-    word = {BAD: "Over the limit", WAIT: "Near the limit"}.get(one.tone, "Fine")
+    unknown = "No calls" if not one.calls else "No limit" if limit is None else "Too few calls"
+    word = {BAD: "Over the limit", WAIT: "Near the limit", QUIET: unknown}.get(one.tone, "Fine")
     return (
         f"{escape(one.name)}",
         ui.chip(word, one.tone),

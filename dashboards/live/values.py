@@ -57,7 +57,7 @@ class Vital:
 
 @dataclass(frozen=True)
 class Dependency:
-    """How a dependency does: calls and what became of them over the window, the time they took, and the share that failed per bin."""
+    """How a dependency does: its newest calls and what became of them, the time they took, and the share that failed per bin of the window."""
 
     name: str
     calls: int

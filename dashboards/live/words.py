@@ -16,6 +16,7 @@ from controlplane.core.policy import Policy, Trigger
 from controlplane.core.validity import AA_SHADOW, RESPONSE_RATE, SAMPLE_RATIO
 from controlplane.store.state_rows import IncidentRow
 from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer, is_fresh
+from dashboards.happened import begun, cut_for, why
 from dashboards.live.values import Queue
 from dashboards.values import Log, State
 from dashboards.words import clock, duration, percent, trigger_title, value_text
@@ -77,7 +78,7 @@ def hero(state: State, queue: Queue, silent: timedelta | None = None) -> Answer:
     if rollout.state is RolloutState.HELD:
         return Answer(
             f"Held: {_lower(served(state))}.",
-            f"{_sentence(plain(rollout.reason, state.policy))} Nothing grows before a person goes on; {data_age(state)}.{_more(state, queue)}",
+            f"{_sentence(plain(why(state, 'hold'), state.policy))} Nothing grows before a person goes on; {data_age(state)}.{_more(state, queue)}",
             WAIT,
         )
     tone = WAIT if state.open_incidents or queue.dead or not rollout.execution_enabled else GOOD
@@ -103,12 +104,9 @@ def data_age(state: State) -> str:
 def _rolled_back(state: State) -> Answer:
     rollout = state.rollout
     assert rollout is not None
-    cut = rollout.updated_at
+    cut = begun(state, "rollback")
     verified = state.cut_verified_at
-    cause = next(
-        (row.title.split(": ", 1)[-1] for row in reversed(state.incidents) if row.cut_at),
-        plain(rollout.reason, state.policy),
-    )
+    cause = cut_for(state, plain(why(state, "rollback"), state.policy))
     opened = [row for row in state.open_incidents if row.rollout_id == rollout.rollout_id]
     following = (
         "Its incident waits for a person, see below."
@@ -145,10 +143,10 @@ def _firing(state: State) -> Answer:
     verb = "is" if len(state.firing) == 1 else "are"
     stands = "the ramp is held at" if rollout.state is RolloutState.HELD else "serving"
     tone = BAD if rollout.state is not RolloutState.HELD else WAIT
-    why = f"{_sentence(plain(rollout.reason, state.policy))} " if rollout.state is RolloutState.HELD else ""
+    held = f"{_sentence(plain(why(state, 'hold'), state.policy))} " if rollout.state is RolloutState.HELD else ""
     return Answer(
         f"{names}{more} {verb} firing; {stands} {percent(rollout.share)} on {rollout.release}.",
-        f"{why}Decide below: go on, hold, or roll back; {data_age(state)}.",
+        f"{held}Decide below: go on, hold, or roll back; {data_age(state)}.",
         tone,
     )
 

@@ -33,9 +33,10 @@ def rows(now: View, name: str, arguments: Mapping[str, Any], what: str) -> tuple
 def once(now: View, name: str, arguments: Mapping[str, Any]) -> Reply:
     """The answer to that question as of this snapshot; what failed is asked again."""
     kept: dict[str, Reply] = st.session_state.setdefault(KEPT, {})
-    key = json.dumps([now.ref.key, str(now.person.role), name, dict(arguments)], sort_keys=True)
+    who = actor(now)  # another name in the same session reads anew, and is written down anew
+    key = json.dumps([now.ref.key, str(now.person.role), who, name, dict(arguments)], sort_keys=True)
     if key not in kept:
-        reply = control.ask(now.config, now.person.role, name, arguments, actor(now))
+        reply = control.ask(now.config, now.person.role, name, arguments, who)
         if not reply.done:
             return reply
         while len(kept) >= MOST:

@@ -51,8 +51,7 @@ def category_row(one: Category) -> tuple[str, ...]:
     """A row of the table of categories."""
     words, tone = reached(one)
     bound = "\u2013" if one.at_most is None or one.seen == 0 else part(one.at_most)
-    named = one.at_once + one.late + one.never
-    found = f"{one.at_once:,} of {named:,}" if named else "\u2013"
+    found = f"{one.at_once:,} of {one.named:,}" if one.named else "\u2013"
     return (
         escape(category(one.name)) if one.name != "mandatory" else "<b>All four together</b>",
         f"{one.seen:,}",

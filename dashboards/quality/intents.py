@@ -26,7 +26,6 @@ from dashboards.shell import View
 from dashboards.words import stamp
 
 TOP = 6
-LABELLED = 14  # rows of the matrix up to which its cells carry their numbers
 
 
 def show(now: View, intents: pl.DataFrame, basis: str, asked: dict[str, Any], query: dict[str, Any]) -> None:

@@ -111,7 +111,8 @@ def _work(now: View, mode: str) -> None:
             return
     item = kept["answer"]["item"]
     if item is None:
-        _nothing(now, mode, kept["answer"])
+        st.session_state[ITEM] = None  # asked again the next time: somebody may have drawn more by then
+        _nothing(now, mode, who, kept["answer"])
         return
     _shown(item, kept["answer"], mode)
     if mode == "decide" and kept["answer"]["mine"]:
@@ -128,16 +129,22 @@ def _again() -> None:
 
 
 def _fetch(now: View, mode: str, who: str) -> dict[str, Any] | None:
-    asked = {"skip": st.session_state.get(SKIPPED, [])}
+    asked = {"skip": _skipped(mode, who)}
     reply = control.ask(
         now.config, now.person.role, "quality_take" if mode == "label" else "quality_disputes", asked, who
     )
     if reply.answer is None:
         st.error(reply.text)
         return None
-    subjects = list(reply.answer["subjects"])
-    st.session_state[ITEM] = {"for": (mode, who), "answer": dict(reply.answer), "subjects": subjects}
-    return dict(st.session_state[ITEM])
+    found = {"for": (mode, who), "answer": dict(reply.answer), "subjects": list(reply.answer["subjects"])}
+    st.session_state[ITEM] = found
+    return found
+
+
+def _skipped(mode: str, who: str) -> list[str]:
+    """What this person skipped in this session, newest last; another person skips for themselves."""
+    kept: dict[tuple[str, str], list[str]] = st.session_state.setdefault(SKIPPED, {})
+    return kept.setdefault((mode, who), [])
 
 
 def _shown(item: Mapping[str, Any], answer: Mapping[str, Any], mode: str) -> None:
@@ -187,7 +194,7 @@ def _form(now: View, mode: str, who: str, item: Mapping[str, Any], subjects: lis
                 pressed = label
     st.caption(EXPLAINED)
     if st.button("Skip for now", shortcut="S", type="tertiary", key=f"skip_{mode}_{key}"):
-        st.session_state[SKIPPED] = [*st.session_state.get(SKIPPED, []), key]
+        _skipped(mode, who).append(key)
         st.session_state[ITEM] = None
         _again()
     if pressed is not None:
@@ -203,12 +210,16 @@ def _form(now: View, mode: str, who: str, item: Mapping[str, Any], subjects: lis
 
 
 def _submit(now: View, mode: str, who: str, said: dict[str, Any], subjects: list[str]) -> None:
-    asked = said | {"skip": st.session_state.get(SKIPPED, [])}
+    asked = said | {"skip": _skipped(mode, who)}
     reply = control.ask(
         now.config, now.person.role, "quality_submit" if mode == "label" else "quality_adjudicate", asked, who
     )
     if reply.answer is None:
         st.session_state[SAID] = (False, reply.text)
+        if (
+            reply.text != control.SILENT
+        ):  # refused: settled meanwhile in another tab, perhaps; what is next, the control process knows
+            st.session_state[ITEM] = None
     else:
         st.session_state[DONE] = int(st.session_state.get(DONE, 0)) + 1
         st.session_state[SAID] = (True, outcome(said["label"], reply.answer))
@@ -229,14 +240,23 @@ def outcome(label: str, answer: Mapping[str, Any]) -> str:
     return f"{LABELS[label][0]}, recorded. {then}{back}"
 
 
-def _nothing(now: View, mode: str, answer: Mapping[str, Any]) -> None:
+def _nothing(now: View, mode: str, who: str, answer: Mapping[str, Any]) -> None:
     if mode == "decide":
-        ui.empty("Nothing to decide.", "Wherever two people labelled an answer, they saw the same.")
-        return
-    ui.empty("Nothing is left for you.", f"{str(answer.get('reason', '')).capitalize()}.")
-    if st.session_state.get(SKIPPED) and st.button("Show the skipped ones again", key="quality_again"):
-        st.session_state[SKIPPED], st.session_state[ITEM] = [], None
+        left = int(answer["open"])
+        ui.empty(
+            "Nothing is left for you." if left else "Nothing to decide.",
+            f"You skipped {count(left, 'open dispute')}."
+            if left
+            else "Wherever two people labelled an answer, they saw the same.",
+        )
+    else:
+        reason = str(answer.get("reason", ""))
+        ui.empty("Nothing is left for you.", f"{reason[:1].upper()}{reason[1:]}.")
+    if _skipped(mode, who) and st.button("Show the skipped ones again", key="quality_again"):
+        _skipped(mode, who).clear()
         _again()
+    if mode == "decide":
+        return
     with st.form("quality_draw"):
         many = st.number_input("Answers that people can read a day", 1, 10_000, 50, key="quality_many")
         pressed = st.form_submit_button("Draw answers from the newest ones", key="quality_draw_now")

@@ -21,8 +21,10 @@ from dashboards.shell import View
 from dashboards.words import stamp
 
 SHOWN = 10
+MOST = 200  # exceptions
 EXPORTED = 5_000
 HEAD = ("Why a person must answer", "Recognised", "Reached a person", "Missed at most", "Audited: sent at once", "")
+LATE, NOBODY = ui.chip("A person, late", WAIT), ui.chip("Nobody", BAD)
 ARMS = {"": "Everybody", "assistant": "The assistant", "baseline": "The baseline"}
 
 
@@ -37,9 +39,10 @@ def show(now: View, since: datetime, release: str) -> None:
     rows = data_quality.safety(*now.at, since, arm, release)
     found = safety(rows)
     shown = [one for one in found.categories if one.name in CATEGORIES or one.seen]
+    unsaid = (found.unnamed,) if found.unnamed.named else ()
     ui.table(
         HEAD,
-        [quality_html.category_row(one) for one in (*shown[:4], found.mandatory, *shown[4:])],
+        [quality_html.category_row(one) for one in (*shown[:4], found.mandatory, *shown[4:], *unsaid)],
         numeric=(1, 2, 3, 4),
     )
     st.caption(_note(found))
@@ -63,8 +66,8 @@ def _note(found: Safety) -> str:
         )
     share = found.misrouted
     return (
-        f"Of {found.audited:,} audited answers, {share.hits:,} should have sent customers to a person at once: {part(share.value)}"
-        f" of all answers, at most {part(share.high)}. Late: a later answer did."
+        f"Of {share.n:,} audited answers, {share.hits:,} should have sent customers to a person at once and did not: {part(share.value)}"
+        f" of all answers, at most {part(share.high)}. Late: a later answer did. Reached: the log says that it was handed over."
     )
 
 
@@ -72,10 +75,11 @@ def _exceptions(now: View, wanted: dict[str, Any]) -> None:
     """What a person called misrouted, and what was recognised and reached nobody."""
     ui.section(
         "Exceptions",
-        "Every conversation of this window that did not go to a person at once, newest first. Times in UTC.",
+        "Every conversation of this window that was recognised, or that people found, and did not go to a person at once, newest first."
+        " Times in UTC.",
     )
     missed = quality_asked.rows(
-        now, "quality_routed", wanted | {"categories": list(CATEGORIES), "missed": True, "most": 200}, "the exceptions"
+        now, "quality_routed", wanted | {"categories": list(CATEGORIES), "missed": True, "most": MOST}, "the exceptions"
     )
     called = quality_asked.rows(now, "quality_misrouted", wanted, "the exceptions") if missed is not None else None
     if missed is None or called is None:
@@ -87,13 +91,16 @@ def _exceptions(now: View, wanted: dict[str, Any]) -> None:
     if not lines:
         ui.empty(
             "No exception.",
-            "Everybody who was recognised, and everybody whom an audit found, reached a person at once.",
+            "Whoever was recognised, and whoever an audit looked at and needed one, was handed to a person at once.",
         )
         return
     head = ("When", "Conversation", "What it was", "How it was found", "What became of it")
     ui.table(head, [cells for _, cells in lines[:SHOWN]], when=(0,))
     if len(lines) > SHOWN:
-        st.caption(f"{len(lines) - SHOWN:,} more are in the proof list.")
+        with st.expander(f"{len(lines) - SHOWN:,} more"):
+            ui.table(head, [cells for _, cells in lines[SHOWN:MOST]], when=(0,))
+    if (left := missed[1] + called[1] - min(len(lines), MOST)) > 0:
+        st.caption(f"{count(left, 'further exception')}: a shorter window shows {'it' if left == 1 else 'them'}.")
 
 
 def _missed(row: dict[str, Any]) -> tuple[str, ...]:
@@ -101,14 +108,14 @@ def _missed(row: dict[str, Any]) -> tuple[str, ...]:
         *_where(row),
         escape(category(str(row["category"]))),
         "the safety screen recognised it",
-        ui.chip("Nobody", BAD),
+        LATE if row["person"] else NOBODY,
     )
 
 
 def _called(row: dict[str, Any]) -> tuple[str, ...]:
     known = row["intent"] or row["category"]
     how = "picked for review" if row["picked"] else "random audit"
-    became = ui.chip("A person, late", WAIT) if row["person"] else ui.chip("Nobody", BAD)
+    became = LATE if row["person"] else NOBODY
     by = quality_html.judge(str(row["by"] or ""))
     return (
         *_where(row),
@@ -156,10 +163,11 @@ def _proof(now: View, wanted: dict[str, Any]) -> None:
 
 def _line(now: View, row: dict[str, Any]) -> tuple[str, ...]:
     began = quality_html.moment(row["started_at"])
-    when = ui.chip("Nobody", BAD)
+    when = NOBODY
     if row["person"]:
         after = (quality_html.moment(row["escalated_at"]) - began).total_seconds() if row["escalated_at"] else 0.0
-        when = ui.chip("At once" if after < 1 else f"After {after:,.0f} s", GOOD)
+        when = ui.chip("Late", WAIT) if row["late"] else ui.chip("At once", GOOD)
+        when += f" <span class='cp-small'>{after:,.0f} s after the beginning</span>" if after >= 1 else ""
     served = now.baseline if row["arm"] == "baseline" else str(row["arm"] or "unknown")
     return (*_where(row), escape(category(str(row["category"]))), escape(served), when)
 
@@ -194,5 +202,6 @@ def proof(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
         "escalated_at",
         "escalation_reason",
         "person",
+        "late",
     )
     return pl.DataFrame([{name: row[name] for name in names} for row in rows], infer_schema_length=None)

@@ -25,6 +25,7 @@ BINS = 10
 DRAWS = 4_000
 MANDATORY = ("fraud", "legal", "harassment", "financial_dispute")
 WISH = "agent_request"
+UNNAMED = "unnamed"  # an audit found that a person was needed, and did not say for what
 CATEGORIES = (*MANDATORY, WISH)
 # The intent that a person names, and the category it belongs to; as controlplane.assistant.safety has it (a test holds them together).
 CATEGORY_OF = {
@@ -95,26 +96,60 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Category:
-    """One reason why a person must answer. `seen` conversations were recognised, `nobody` of them reached no person; `at_most` bounds their
-    share from above (95 %, one-sided). Of those that people audited and named so: `at_once`, `late`, `never` reached one."""
+    """One reason why a person must answer. `seen` conversations were recognised, `nobody` of them reached no person, `slow` only by a later
+    turn than the one that was recognised; `at_most` bounds the share of nobody from above (95 %, one-sided). Of the answers that people
+    audited and named so, `at_once`, `late` and `never` reached one; `unseen` of the last lie in conversations that were not recognised."""
 
     name: str
     seen: int
     nobody: int
+    slow: int
     at_most: float | None
     at_once: int
     late: int
     never: int
+    unseen: int
+
+    @property
+    def lost(self) -> int:
+        """Those known to have reached nobody; what was recognised and audited counts once."""
+        return self.nobody + self.unseen
+
+    @property
+    def delayed(self) -> int:
+        """Those known to have reached a person late: at least so many, as the audit may have found the very ones that were recognised."""
+        return max(self.slow, self.late)
+
+    @property
+    def named(self) -> int:
+        """Answers that an audit named so."""
+        return self.at_once + self.late + self.never
 
 
 @dataclass(frozen=True)
 class Safety:
-    """All categories; `audited` answers were judged by people, `misrouted` is their share that did not reach a person at once."""
+    """All categories; `audited` answers were judged by people, `found` of them did not reach a person at once though they had to.
+
+    `unnamed` are those of them of which nobody said the subject. `misrouted` is the share of such answers in the traffic, by the random
+    sample where there is one.
+    """
 
     categories: tuple[Category, ...]
     mandatory: Category
+    unnamed: Category
     audited: int
+    found: int
     misrouted: Share | None
+
+    @property
+    def lost(self) -> int:
+        """All who had to reach a person and are known not to have."""
+        return self.mandatory.lost + self.unnamed.lost
+
+    @property
+    def delayed(self) -> int:
+        """All who are known to have reached a person late."""
+        return self.mandatory.delayed + self.unnamed.delayed
 
 
 @dataclass(frozen=True)
@@ -259,32 +294,44 @@ def calibration(intents: pl.DataFrame, basis: str) -> Calibration | None:
 def safety(rows: pl.DataFrame) -> Safety:
     """Who had to have a person and who got one, by category; the mandatory ones together as well."""
     names = [*CATEGORIES, *sorted(set(rows["screened"].unique()) - {*CATEGORIES, NONE})]
+    rows = rows.with_columns(why=_why())
     audited = rows.filter(pl.col("basis") != "screen")
     sampled = audited.filter(pl.col("basis") == SAMPLED)
     basis = sampled if int(sampled["n"].sum()) else audited
     return Safety(
         categories=tuple(_category(rows, (name,), name) for name in names),
         mandatory=_category(rows, MANDATORY, "mandatory"),
+        unnamed=_category(rows.filter(pl.col("reached") != "at_once"), (UNNAMED,), UNNAMED),
         audited=int(audited["n"].sum()),
+        found=int(audited.filter(pl.col("reached") != "at_once")["n"].sum()),
         misrouted=share(basis, pl.col("reached") != "at_once"),
     )
 
 
 def _category(rows: pl.DataFrame, names: Sequence[str], name: str) -> Category:
     seen = rows.filter(pl.col("basis") == "screen", pl.col("screened").is_in(names))
-    named = [intent for intent, category in CATEGORY_OF.items() if category in names]
-    said = rows.filter(pl.col("basis") != "screen", pl.col("named").is_in(named))
+    said = rows.filter(pl.col("basis") != "screen", pl.col("why").is_in(names))
     n, nobody = int(seen["n"].sum()), _count(seen, "nobody")
     bound = clopper_pearson(nobody, n, 0.10)  # the upper end of the 90 % interval bounds with 95 %
     return Category(
         name=name,
         seen=n,
         nobody=nobody,
+        slow=_count(seen, "late"),
         at_most=None if bound is None else bound.high,
         at_once=_count(said, "at_once"),
         late=_count(said, "late"),
         never=_count(said, "nobody"),
+        unseen=_count(said.filter(~pl.col("screened").is_in(names)), "nobody"),
     )
+
+
+def _why() -> pl.Expr:
+    """The category of an audited answer: as named by the person; else, where one was needed or nothing was named, as the screen saw it."""
+    screened = pl.when(pl.col("screened") == NONE).then(pl.lit(UNNAMED)).otherwise(pl.col("screened"))
+    needed = (pl.col("named") == "unsaid") | (pl.col("reached") != "at_once")
+    other = pl.when(needed).then(screened).otherwise(pl.lit(NONE))
+    return pl.col("named").replace_strict(CATEGORY_OF, default=other, return_dtype=pl.String)
 
 
 def _count(rows: pl.DataFrame, reached: str) -> int:

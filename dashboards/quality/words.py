@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer
-from dashboards.quality.values import LOG, PERSON, SAMPLED, WISH, Calibration, Category, Confusion, Safety, Share
+from dashboards.quality.values import (
+    LOG,
+    PERSON,
+    SAMPLED,
+    UNNAMED,
+    WISH,
+    Calibration,
+    Category,
+    Confusion,
+    Safety,
+    Share,
+)
 from dashboards.words import duration
 
 CATEGORY_NAMES = {
@@ -15,6 +26,7 @@ CATEGORY_NAMES = {
     "harassment": "Harassment",
     "financial_dispute": "Disputed charge",
     WISH: "Asked for a person",
+    UNNAMED: "Subject not said",
 }
 BASIS_NAMES = {
     SAMPLED: "People, random sample",
@@ -88,15 +100,14 @@ def hero(found: Findings | None) -> Answer:
 
 def _safe(safety: Safety) -> tuple[str, str]:
     whole = safety.mandatory
-    lost = whole.nobody + whole.never
-    if lost:
-        return f"{count(lost, 'customer')} who had to reach a person did not", BAD
-    if whole.seen + whole.at_once + whole.late == 0:
+    if safety.lost:
+        return f"{count(safety.lost, 'customer')} who had to reach a person did not", BAD
+    if whole.seen + whole.at_once + safety.delayed == 0:
         unknown = "Nobody had to be sent to a person" if _looked(safety) else "Whether it is safe is not known yet"
         return unknown, GOOD if _looked(safety) else WAIT
-    if whole.late:
-        return f"Everybody who must reach a person did, {whole.late} of them late", WAIT
-    return "Everybody who must reach a person did", GOOD
+    if safety.delayed:
+        return f"Everybody known to need a person reached one, {safety.delayed} of them late", WAIT
+    return "Everybody known to need a person reached one", GOOD if _looked(safety) else WAIT
 
 
 def _looked(safety: Safety) -> bool:
@@ -108,10 +119,14 @@ def _checked(safety: Safety) -> str:
     if whole.seen == 0 and safety.audited == 0:
         return "No conversation was about " + MANDATORY_WORDS + "."
     reached = whole.seen - whole.nobody
-    recognised = f"{reached:,} of {whole.seen:,} conversations recognised as {MANDATORY_WORDS} reached a person"
+    recognised = (
+        f"{reached:,} of {whole.seen:,} conversations recognised as {MANDATORY_WORDS} reached a person"
+        if whole.seen
+        else f"No conversation was recognised as {MANDATORY_WORDS}"
+    )
     if safety.misrouted is None:
         return f"{recognised}; nobody has audited what was not recognised."
-    missed = count(safety.misrouted.hits, "answer")
+    missed = count(safety.found, "answer")
     return f"{recognised}; people who audited {safety.audited:,} answers found {missed} that should have sent customers there at once."
 
 
@@ -154,13 +169,14 @@ def calibrated(found: Calibration) -> tuple[str, str]:
     return f"{said}: it is {way}.", WAIT
 
 
-def reached(one: Category) -> tuple[str, str]:
-    """The verdict of a category and its tone."""
-    if one.nobody + one.never:
-        return f"{one.nobody + one.never:,} missed", BAD
-    if one.late:
-        return f"{one.late:,} late", WAIT
-    if one.seen + one.at_once == 0:
+def reached(one: Category | Safety) -> tuple[str, str]:
+    """The verdict of a category, or of all who must have a person, and its tone."""
+    if one.lost:
+        return f"{one.lost:,} missed", BAD
+    if one.delayed:
+        return f"{one.delayed:,} late", WAIT
+    known = one.mandatory if isinstance(one, Safety) else one
+    if known.seen + known.at_once == 0:
         return "none seen", QUIET
     return "all reached", GOOD
 

@@ -24,9 +24,9 @@ from dashboards.words import count_text, difference_text, duration, percent, val
 TONES = {
     measures.IMPROVED: "good",
     measures.NOT_WORSE: "good",
-    "within limit": "good",
+    measures.WITHIN: "good",
     measures.WORSE: "bad",
-    "over limit": "bad",
+    measures.OVER: "bad",
 }
 NO_LIMIT, TOO_FEW, PROVISIONAL, NO_DATA = "no limit set", "can't tell yet", "provisional", "no data yet"
 
@@ -112,7 +112,7 @@ def watched(found: Sequence[tuple[Measure, str]], baseline: str) -> str:
 
 def _watched_row(one: Measure, picture: str, baseline: str, right: tuple[int, ...]) -> str:
     shown, tone = word(one)
-    first, second = (escape(line) for line in footer(one))
+    *said, second = (escape(line) for line in footer(one))
     against = (
         value_text(one.metric, one.control) if one.metric.comparable else f"limit {value_text(one.metric, one.limit)}"
     )
@@ -121,7 +121,7 @@ def _watched_row(one: Measure, picture: str, baseline: str, right: tuple[int, ..
         ui.chip(shown.capitalize(), tone),
         f"<b>{value_text(one.metric, one.treated)}</b>",
         against,
-        f'<span class="cp-nowrap">{first}</span>',
+        "<br>".join(f'<span class="cp-nowrap">{line}</span>' for line in said),
         strip_html(one, tone if tone in ("good", "bad") else "ink", baseline),
         picture,
         f'<span class="cp-small">{second}</span>',
@@ -168,22 +168,26 @@ def difference(one: Measure) -> str:
     """The difference with its interval in the metric's unit, or why there is none."""
     found = one.difference
     if found is None:
-        return "too little data to compare" if one.metric.comparable else "not compared"
+        if not one.metric.comparable:
+            return "not compared"
+        return "too few cases to compare" if min(one.n_treated, one.n_control) >= 2 else "too little data to compare"
     low, high = (difference_text(one.metric, end) for end in (found.low, found.high))
     return f"{difference_text(one.metric, found.estimate)} [{low}, {high}]"
 
 
 def footer(one: Measure, interval: Interval | None = None) -> list[str]:
-    """Interval with the margin; counts and maturity."""
+    """Interval with the margin; the assistant's own with the limit where that gives the verdict of a comparison; counts and maturity."""
     alone = interval or one.interval
+    ends = "" if alone is None else f"[{value_text(one.metric, alone.low)}, {value_text(one.metric, alone.high)}]"
+    lines = [ends or "too little data for an interval"]
+    counts = f"n {count_text(one.n_treated)}"
     if one.metric.comparable:
-        first = difference(one)
-        first += f", margin {difference_text(one.metric, one.margin)[1:]}" if one.margin and one.difference else ""
-        counts = f"n {count_text(one.n_treated)} vs {count_text(one.n_control)}"
-    else:
-        ends = "" if alone is None else f"[{value_text(one.metric, alone.low)}, {value_text(one.metric, alone.high)}]"
-        first, counts = ends or "too little data for an interval", f"n {count_text(one.n_treated)}"
-    return [first, f"{counts}, {maturity(one)}"] if one.treated is not None else ["", maturity(one)]
+        margin = f", margin {difference_text(one.metric, one.margin)[1:]}" if one.margin and one.difference else ""
+        limited = one.verdict in measures.OF_LIMIT
+        lines = [f"{difference(one)}{margin}"]
+        lines += [f"assistant {ends}, limit {value_text(one.metric, one.limit)}"] * limited
+        counts += f" vs {count_text(one.n_control)}"
+    return [*lines, f"{counts}, {maturity(one)}"] if one.treated is not None else ["", maturity(one)]
 
 
 def maturity(one: Measure) -> str:

@@ -4,9 +4,10 @@ Two kinds of answers, and never more than the data supports:
 
 - certain: time in the stage and a cooldown end at a known minute.
 - likely: customers come at the rate of this stage (Poisson: the interval is that of the rate, Wilson-Hilferty's for a count); a certificate needs
-  what `controlplane.core.forecast` says for arms that are alike, and what its evidence has gathered per block so far says; the two give a range.
+  what `controlplane.core.forecast` says for arms that are alike, and what its evidence has gathered per block so far says; the two give a range,
+  made wider by what chance does to evidence: two paths of three end in it (`passage`).
 
-Where fewer than `FEWEST` customers were seen, where the evidence does not grow, or where the range is wider than `WIDEST` times its begin, no date
+Where fewer than `FEWEST` customers were seen, where the evidence does not grow, or where the two are further apart than `WIDEST` times, no date
 is named. People's approvals have no date at all.
 """
 
@@ -15,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import inf, isfinite, sqrt
+from math import exp, inf, isfinite, log, sqrt
+from statistics import NormalDist
 
 from controlplane.core.forecast import Expected
 from controlplane.core.forecast_left import certificate_left
@@ -26,8 +28,8 @@ from dashboards.values import State
 
 FEWEST = 20  # customers of this stage before a rate is believed
 FEWEST_BLOCKS = 10  # blocks with data before the evidence's own pace is believed
-SPREAD = 1.5  # a forecast is that of the median path: half take longer, few more than half as long again
-WIDEST = 6.0  # latest time left over soonest: beyond that a date would be a guess
+WIDEST = 6.0  # how far plan and pace may be apart: beyond that a date would be a guess
+LIKELY = (1 / 6, 5 / 6)  # what is called likely: two paths of three
 Z80 = 1.2815515655446004
 
 
@@ -136,16 +138,44 @@ def certificate(
         return Left(why="cannot be shown at this traffic")
     minutes, units = planned
     counted = units if item.kind is not MetricKind.RATING else units / max(expected.rated_share, 1e-3)
+    chance = passage(-log(policy.budget.certificate) - max(log_e, 0.0))
     if standing is None or standing.blocks == 0:
-        waiting = item.maturity_minutes + policy.watch.lateness_seconds / 60 + item.block_seconds / 60
-        left = max(minutes + waiting - found.minutes, item.block_seconds / 60)
-        return replace(_range(counted, left, left * SPREAD), alike=True)
+        waiting = item.maturity_minutes + policy.watch.lateness_seconds / 60 + item.block_seconds / 60 - found.minutes
+        first, last = (max(minutes * part + waiting, item.block_seconds / 60) for part in chance)
+        more = max(counted - found.treated, 1.0)  # those of this stage count as soon as their labels are final
+        return Left(more, timedelta(minutes=first), timedelta(minutes=last), alike=True)
     if standing.blocks < FEWEST_BLOCKS:
-        return replace(_range(counted, minutes, minutes * SPREAD), alike=True)
-    return _paced(counted, minutes, standing, item)
+        return replace(_range(counted, minutes, minutes, chance), alike=True)
+    return _paced(counted, minutes, standing, item, chance)
 
 
-def _paced(units: float, planned: float, standing: CertificateStanding, item: Certificate) -> Left:
+def passage(gap: float) -> tuple[float, float]:
+    """The `LIKELY` quantiles of the time that log evidence takes to grow by `gap`, as parts of the median.
+
+    Evidence that bets well drifts by half its variance, so the time is inverse Gaussian with mean 1 and shape gap/2 in units of its mean
+    (Wald's first passage; Chhikara and Folks, 1989, 2.2): the less is missing, the more chance has in it.
+    """
+    shape = min(max(gap, 0.1), 30.0) / 2
+    low, middle, high = (_quantile(shape, part) for part in (LIKELY[0], 0.5, LIKELY[1]))
+    return low / middle, high / middle
+
+
+def _quantile(shape: float, part: float) -> float:
+    """Of the inverse Gaussian with mean 1, by halving on a log scale."""
+    normal = NormalDist().cdf
+    low, high = log(1e-4), log(1e3)
+    for _ in range(40):
+        middle = (low + high) / 2
+        x = exp(middle)
+        root = sqrt(shape / x)
+        below = normal(root * (x - 1)) + exp(2 * shape) * normal(-root * (x + 1)) < part
+        low, high = (middle, high) if below else (low, middle)
+    return exp(high)
+
+
+def _paced(
+    units: float, planned: float, standing: CertificateStanding, item: Certificate, chance: tuple[float, float]
+) -> Left:
     """The plan beside the pace of the evidence so far: log evidence per block goes on as it went."""
     per_block = standing.log_e / standing.blocks
     gap = standing.log_threshold - standing.log_e
@@ -153,13 +183,14 @@ def _paced(units: float, planned: float, standing: CertificateStanding, item: Ce
     if not isfinite(seen):
         return Left(None, why="the evidence is not growing")
     more = units * max(seen / planned, 1.0) if planned > 0 else units
-    return _range(more, min(planned, seen), max(planned, seen))
+    return _range(more, min(planned, seen), max(planned, seen), chance)
 
 
-def _range(more: float | None, soonest: float, latest: float) -> Left:
+def _range(more: float | None, soonest: float, latest: float, chance: tuple[float, float]) -> Left:
+    """Between two forecasts in minutes, and what chance adds on either side."""
     if latest > WIDEST * max(soonest, 1.0):
         return Left(more, why="the evidence grows too unevenly to name a date")
-    return Left(more, timedelta(minutes=soonest), timedelta(minutes=latest))
+    return Left(more, timedelta(minutes=soonest * chance[0]), timedelta(minutes=latest * chance[1]))
 
 
 def about(count: float) -> str:

@@ -30,7 +30,7 @@ CHANGES = {
 CHANGE_TONES = {"hold": "wait", "disable_execution": "wait"}
 QUIET = frozenset({"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled"})
 STEPS = {
-    "eligible": "Eligible",
+    "eligible": "Eligible and drawn",  # of one arm: fewer than all that are eligible
     "exposed": "Exposed to the assistant",
     "involved": "Assistant involved",
     "known to be resolved": "Known to be resolved",
@@ -207,15 +207,11 @@ def _steps(steps: Sequence[tuple[str, int]]) -> pl.DataFrame:
 
 
 def topic_rows(topics: Sequence[Mapping[str, Any]], most: int = 5) -> list[tuple[str, str, str]]:
-    """Cells of the topics with most customers: an example in the customers' words with the terms below, customers, and whether it is new."""
+    """Cells of the topics with most customers: their terms, customers, and whether it is new."""
     rows = []
     for topic in topics[:most]:
-        examples = topic.get("examples") or ()
-        shown = f"\u201c{examples[0]}\u201d" if examples else str(topic.get("label"))
         change = "new" if topic.get("new") else str(topic.get("change") or "")
         mark = ui.chip(change.capitalize(), "wait") if change in ("new", "grown") else ""
-        terms = escape(str(topic.get("label") or ""))
-        rows.append(
-            (f'{escape(shown)}<div class="cp-small">{terms}</div>', f"{int(topic.get('customers') or 0):,}", mark)
-        )
+        label = str(topic.get("label") or ", ".join(str(term) for term in (topic.get("terms") or ())[:4]))
+        rows.append((escape(label), f"{int(topic.get('customers') or 0):,}", mark))
     return rows

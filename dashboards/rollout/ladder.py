@@ -17,6 +17,7 @@ from controlplane.core.policy import Phase, Policy, Stage
 from controlplane.store.state_rows import StageRow
 from dashboards import answers
 from dashboards.answers import BAD, GOOD, QUIET, WAIT, Answer
+from dashboards.happened import begun, why
 from dashboards.values import State
 from dashboards.words import clock, duration, percent
 
@@ -162,7 +163,7 @@ def headline(state: State) -> Answer:
     if rollout.state is RolloutState.ROLLED_BACK:
         return Answer(
             f"Off the ladder: {rollout.release} was rolled back from step {number} of {whole}.",
-            f"It served {served} until {clock(rollout.updated_at, state.meta.now)}; everybody is on the {policy.baseline} again. "
+            f"It served {served} until {clock(begun(state, 'rollback'), state.meta.now)}; everybody is on the {policy.baseline} again. "
             "A fixed release starts at the first step, once the incident is reviewed.",
             BAD,
         )
@@ -173,7 +174,7 @@ def headline(state: State) -> Answer:
             where, f"This is the last step. {asked(policy, stage)[:1].upper()}{asked(policy, stage)[1:]}.", GOOD
         )
     if rollout.state is RolloutState.HELD:
-        return Answer(where, f"The ramp is held: {rollout.reason}. A person resumes it on the Live page.", WAIT)
+        return Answer(where, f"The ramp is held: {why(state, 'hold')}. A person resumes it on the Live page.", WAIT)
     return _open_or_shut(where, state, following)
 
 

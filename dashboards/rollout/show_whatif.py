@@ -29,7 +29,7 @@ def show(now: View, policy: Policy) -> None:
         "What if a trigger were stricter, or looser?",
         f"Move its limit or its part of the error budget and see when it would have fired on everything recorded. {SAFE}",
     )
-    asked = _question(policy)
+    asked = _question(now, policy)
     if asked is None:
         return
     trigger, limit, weight = asked
@@ -51,10 +51,11 @@ def show(now: View, policy: Policy) -> None:
         _write(trigger, limit, weight)
 
 
-def _question(policy: Policy) -> tuple[Trigger, float, float] | None:
-    """Trigger, limit and weight; all stand in the address."""
+def _question(now: View, policy: Policy) -> tuple[Trigger, float, float] | None:
+    """Trigger, limit and weight; all stand in the address. Without one there: the trigger of the newest incident, which has most to tell."""
     names = tuple(one.name for one in policy.triggers)
-    name = filters.pick("trigger", "Trigger", names, names[0], trigger_title)
+    told = (one.trigger for one in reversed(now.state.incidents) if one.trigger in names)
+    name = filters.pick("trigger", "Trigger", names, next(told, names[0]), trigger_title)
     trigger = next(one for one in policy.triggers if one.name == name)
     today = rollout_whatif.shown(trigger, trigger.limit)
     left, right, _rest = st.columns([1, 1, 1])

@@ -3,7 +3,7 @@ WITH facts AS (
   SELECT date_trunc('hour', started_at) AS hour, count(*) AS n, count(CASE WHEN escalated_at IS NOT NULL OR escalated THEN 1 END) AS person FROM conversations
   WHERE started_at >= $since AND started_at < $until GROUP BY date_trunc('hour', started_at)
 ), sums AS (
-  SELECT hour, CAST(sum(n) AS BIGINT) AS n, CAST(coalesce(sum(n) FILTER (WHERE reached = 'person'), 0) AS BIGINT) AS person FROM rollup_safety
+  SELECT hour, CAST(sum(n) AS BIGINT) AS n, CAST(coalesce(sum(n) FILTER (WHERE reached <> 'nobody'), 0) AS BIGINT) AS person FROM rollup_safety
   WHERE basis = 'screen' AND hour >= $since AND hour < $until GROUP BY hour
 )
 SELECT coalesce(f.hour, s.hour) AS hour, coalesce(f.n, 0) AS facts, coalesce(s.n, 0) AS rollups, coalesce(f.person, 0) AS person, coalesce(s.person, 0) AS person_rolled

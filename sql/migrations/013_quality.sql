@@ -10,7 +10,7 @@ CREATE TABLE rollup_intent (
 );
 -- basis 'screen': every conversation by the hour of its start, what the safety screen saw in it (`screened`, 'none' where nothing), and whether a person got it.
 -- basis 'sampled' or 'person' (as above): answers that a person judged for their routing, by the hour of the answer, with the intent that the person named.
--- reached: person | nobody of the screen; at_once (the judged answer was right) | late (it was not, but the conversation came to a person) | nobody of the audit
+-- reached: person (by the turn in which the screen saw it) | late (by a later turn) | nobody of the screen; at_once (the judged answer was right) | late (it was not, but the conversation came to a person) | nobody of the audit
 CREATE TABLE rollup_safety (
   hour TIMESTAMP NOT NULL, arm VARCHAR NOT NULL, release VARCHAR NOT NULL, basis VARCHAR NOT NULL, screened VARCHAR NOT NULL, named VARCHAR NOT NULL,
   reached VARCHAR NOT NULL, n BIGINT NOT NULL, weight DOUBLE NOT NULL, weight_sq DOUBLE NOT NULL
@@ -47,7 +47,7 @@ ORDER BY hour;
 INSERT INTO rollup_safety BY NAME
 SELECT date_trunc('hour', c.started_at) AS hour, coalesce(c.arm, 'unknown') AS arm, coalesce(c.release, 'unknown') AS release, 'screen' AS basis,
        coalesce(c.safety_route, 'none') AS screened, 'unsaid' AS named,
-       CASE WHEN c.escalated_at IS NOT NULL OR coalesce(c.escalated, FALSE) THEN 'person' ELSE 'nobody' END AS reached,
+       CASE WHEN c.escalated_at IS NULL AND NOT coalesce(c.escalated, FALSE) THEN 'nobody' WHEN c.escalated_key > c.route_key THEN 'late' ELSE 'person' END AS reached,
        count(*) AS n, CAST(count(*) AS DOUBLE) AS weight, CAST(count(*) AS DOUBLE) AS weight_sq
 FROM conversations AS c
 WHERE c.started_at IS NOT NULL

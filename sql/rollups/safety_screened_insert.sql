@@ -1,8 +1,8 @@
--- conversations per hour of their start by what the safety screen saw and whether a person got them
+-- conversations per hour of their start by what the safety screen saw and whether a person got them: by that turn ('person'), by a later one ('late'), or not at all
 INSERT INTO rollup_safety BY NAME
 SELECT date_trunc('hour', c.started_at) AS hour, coalesce(c.arm, 'unknown') AS arm, coalesce(c.release, 'unknown') AS release, 'screen' AS basis,
        coalesce(c.safety_route, 'none') AS screened, 'unsaid' AS named,
-       CASE WHEN c.escalated_at IS NOT NULL OR coalesce(c.escalated, FALSE) THEN 'person' ELSE 'nobody' END AS reached,
+       CASE WHEN c.escalated_at IS NULL AND NOT coalesce(c.escalated, FALSE) THEN 'nobody' WHEN c.escalated_key > c.route_key THEN 'late' ELSE 'person' END AS reached,
        count(*) AS n, CAST(count(*) AS DOUBLE) AS weight, CAST(count(*) AS DOUBLE) AS weight_sq
 FROM conversations AS c
 WHERE c.started_at IS NOT NULL

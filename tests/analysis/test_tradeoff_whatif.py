@@ -108,6 +108,17 @@ def test_costs_that_follow_no_line_have_no_price() -> None:
     assert [price.known for price in read_prices(groups()[:3])] == [False]
 
 
+def test_prices_that_cannot_be_told_apart_are_unknown() -> None:
+    """Every answer a tenth of its prompt: 3 and 15, or 4.5 and 0 US dollars a million explain the costs alike."""
+    alike = [
+        Group("a", 0.9, 10 * i, 8.0, "m", False, 10, 10, 1000 * i, 0, 100 * i, i * (1000 * 3e-6 + 100 * 15e-6), 1.0)
+        for i in range(1, 8)
+    ]
+    (price,) = read_prices(alike)
+    assert price.fit < 1e-9
+    assert not price.known
+
+
 def test_shorter_prompts_save_what_the_requests_say_one_by_one() -> None:
     rng = np.random.default_rng(5)
     fresh = rng.integers(20, 500, 400).astype(float)

@@ -15,7 +15,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import connect
 
 PATIENCE_SECONDS = 120.0
-CONTENT = ("cp-hero", "cp-empty", "cp-headline")  # what a page opens with, behind the strip
+CONTENT = ('class="cp-hero', 'class="cp-empty', 'class="cp-headline')  # what a page opens with, behind the strip
 
 
 @dataclass

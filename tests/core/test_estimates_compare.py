@@ -13,6 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from controlplane.core.estimates import Sums, confidence_sequence, joined_difference, quantile_ranks
 from controlplane.core.estimates_compare import Group, anytime_p, compare, cuped_groups, plain_groups, ratio_groups
 from controlplane.core.estimates_mixed import shrunk
+from controlplane.core.estimates_moments import PairMoments
 from controlplane.core.multiplicity import adjusted
 from tests.core.test_estimates_moments import moments
 
@@ -133,6 +134,15 @@ def test_cuped_takes_the_past_out_without_bias():
     assert (flat[2].slope, flat[2].intercept) == (0.0, 0.0)
 
 
+def test_rounding_is_nothing_for_the_past_to_explain():
+    """Two arms of one value each: their means differ in the last digit, as another order of summing leaves them."""
+    treated = {"": PairMoments(52.0, -1.3873961895456768, -1.2625, 0.0, 0.0036, 1.4e-14)}
+    control = {"": PairMoments(211.0, -1.3873961895456766, -1.2610, 0.0, 0.0149, 0.0)}
+    left, right, past = cuped_groups(treated, control)
+    assert (past.slope, left[""].variance, right[""].variance) == (0.0, 0.0, 0.0)
+    assert compare(left, right, 0.05) is None
+
+
 def test_an_arm_that_does_not_vary_is_not_taken_as_exactly_known():
     """Purchases of one in ten units: with eight units all are often 0, and an error of 0 there would make half of healthy comparisons a find."""
     often = group([0.0] * 900 + [1.0, 3.0] * 50)
@@ -184,6 +194,9 @@ def test_shrunk_estimates_are_nearer_to_the_truth_and_their_intervals_hold_it():
         2.0,
     )  # three are too few to learn a spread from
     assert shrunk([1.0], [1.0]) is None
+    sharp = shrunk([0.0, 0.05], [1e-15, 0.1])  # beside one so well known the other's weight vanishes
+    assert sharp.differs == pytest.approx([2 * stats.norm.sf(0.5)] * 2)
+    assert sharp.between == 0.0
     with pytest.raises(ValueError, match="above 0"):
         shrunk([1.0, 2.0], [1.0, 0.0])
 

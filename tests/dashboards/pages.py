@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import duckdb
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from controlplane.core.roles import Role
+from controlplane.store.snapshot import SnapshotReader
 from dashboards import control as ask
+from dashboards import export
 from dashboards.config import Config
 from jobs.control import Control
 
@@ -54,6 +61,29 @@ def text(app: AppTest) -> str:
     kinds = (app.markdown, app.caption, app.error, app.success, app.warning, app.info)
     parts += [element.value for kind in kinds for element in kind]
     return "\n".join(parts)
+
+
+def checked_exports(monkeypatch: pytest.MonkeyPatch, home: Path) -> list[str]:
+    """From now on everything that a page offers is checked while it is drawn: its SQL, run by itself on the snapshot, gives the same rows.
+
+    A difference is an error of the page, which `open_page` raises. Returns the names of what was offered so far.
+    """
+    offered: list[str] = []
+    real = export.offer
+
+    def offer(name: str, frame: pl.DataFrame, query: str, params: Mapping[str, Any], note: str = "") -> None:
+        path = SnapshotReader(home / "snapshots").current().path
+        with duckdb.connect(str(path), read_only=True) as connection:
+            found = pl.DataFrame(connection.sql(export.script(query, params)).to_arrow_table())
+        assert_frame_equal(
+            frame.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)), found, check_dtypes=False, rel_tol=1e-9
+        )
+        assert export.flat(frame).write_csv()
+        offered.append(name)
+        real(name, frame, query, params, note)
+
+    monkeypatch.setattr(export, "offer", offer)
+    return offered
 
 
 def charts(app: AppTest) -> int:

@@ -14,6 +14,7 @@ from controlplane.core.rollout import Event
 from controlplane.store.snapshot import SnapshotReader
 from dashboards import answers, data, windows
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
+from dashboards.review.outlook import Left
 from dashboards.values import State
 from jobs import evaluate
 
@@ -154,3 +155,25 @@ def test_the_page_and_the_control_process_ask_the_same_gate(tiny_world) -> None:
     )
     ours = answers.gate(load(world.home))
     assert ours == theirs
+
+
+def test_a_date_never_hides_what_has_none() -> None:
+    """The time in the stage ends at ten to eleven, but nobody knows when the certificate is there: that comes first."""
+    soon = Left(None, timedelta(minutes=14), timedelta(minutes=14))
+    unknown = Left(why="too few customers yet to say when")
+    lines = (
+        answers.Line(
+            answers.TIME,
+            WAIT,
+            "6 min",
+            "20 min",
+            "14 min in this stage",
+            left=soon,
+            when="likely today about 10:50 UTC",
+        ),
+        answers.Line(
+            "CSAT certified", WAIT, "no comparable data yet", "evidence", "CSAT is not certified", left=unknown
+        ),
+    )
+    said = answers._missing_sentence(lines, "menu")
+    assert said == "CSAT is not certified, too few customers yet to say when. Also missing: 14 min in this stage."

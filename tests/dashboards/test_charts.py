@@ -8,27 +8,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
 from dashboards import charts, frames
 from dashboards.live import charts as charts_live
-from dashboards.measures import Measure
 from dashboards.theme import DARK, LIGHT, Palette, css, options, palette
 
 T0 = datetime(2026, 1, 5, 9, tzinfo=UTC)
 HOURS = [T0 + timedelta(hours=i) for i in range(4)]
-
-
-def measure(**changes: Any) -> Measure:
-    values: dict[str, Any] = {
-        "metric": METRICS["csat"],
-        "treated": 4.2,
-        "control": 4.0,
-        "n_treated": 100,
-        "n_control": 400,
-    }
-    values |= {"mature": 1.0, "maturity": timedelta(0), "difference": Interval(0.2, 0.1, 0.3), "interval": None}
-    return Measure(**{**values, "margin": 0.2, "limit": None, "verdict": "improved", **changes})
 
 
 def points(**more: Any) -> pl.DataFrame:
@@ -40,10 +26,6 @@ def points(**more: Any) -> pl.DataFrame:
 
 
 def all_charts(colours: Palette) -> dict[str, Any]:
-    spans = pl.DataFrame(
-        {"since": HOURS[:2], "until": HOURS[1:3], "share": [0.05, 0.2], "what": ["a", "b"], "label": ["a", ""]}
-    )
-    marks = pl.DataFrame({"start": HOURS[:1], "label": ["x"], "tone": ["bad"]})
     evidence = pl.DataFrame({"start": HOURS, "ratio": [1e-6, 0.1, 1.5, 2.0], "fired": [False, False, True, True]})
     latency = points(quantile="p95").drop("run")
     volume = pl.DataFrame(
@@ -58,11 +40,7 @@ def all_charts(colours: Palette) -> dict[str, Any]:
         "threshold": 0.1,
         "method": "JS",
     }
-    limited = measure(metric=METRICS["hallucination_rate"], interval=Interval(0.02, 0.01, 0.03), limit=0.05)
     return {
-        "share_timeline": charts.share_timeline(spans, marks, colours),
-        "difference": charts.difference(measure(), colours),
-        "against_limit": charts.against_limit(limited, colours),
         "trend": charts.trend(points(), METRICS["escalation_rate"], HOURS[1:2], colours),
         "trend without changes": charts.trend(points(), METRICS["csat"], [], colours),
         "evidence": charts.evidence(evidence, colours),
@@ -70,7 +48,6 @@ def all_charts(colours: Palette) -> dict[str, Any]:
         "latency without objective": charts_live.latency(latency, None, colours),
         "rates": charts.rates(points(), 0.05, colours),
         "volume": charts.volume(volume, colours, 5),
-        "funnel": charts.funnel(pl.DataFrame({"step": ["all"], "n": [5], "label": ["5"]}), colours),
         "drift_scores": charts.drift_scores(pl.DataFrame([drift]), colours),
     }
 
@@ -130,7 +107,7 @@ def test_times_are_utc() -> None:
     for key, spec in SPECS.items():
         for scale in _named(spec, "scale"):
             assert scale.get("type") != "time", key
-        if key[0] in ("trend", "latency", "rates", "volume", "evidence", "share_timeline"):
+        if key[0] in ("trend", "latency", "rates", "volume", "evidence"):
             assert any(scale.get("type") == "utc" for scale in _named(spec, "scale")), key
 
 
@@ -141,15 +118,6 @@ def _named(node: Any, name: str) -> list[dict[str, Any]]:
         return []
     here = [node[name]] if isinstance(node.get(name), dict) else []
     return here + [found for value in node.values() for found in _named(value, name)]
-
-
-def test_the_margin_is_drawn_on_the_harmful_side() -> None:
-    def margin(chart: Any) -> float:
-        rows = [row for data in chart.to_dict()["datasets"].values() for row in data]
-        return next(row["margin"] for row in rows if "margin" in row)
-
-    assert margin(charts.difference(measure(), LIGHT)) == -0.2
-    assert margin(charts.difference(measure(metric=METRICS["escalation_rate"], margin=0.02), LIGHT)) == 2.0
 
 
 def test_evidence_frame_is_clamped_and_never_negative() -> None:

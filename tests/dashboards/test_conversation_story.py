@@ -232,6 +232,29 @@ def test_what_the_log_does_not_say_is_not_told() -> None:
     assert "<details>" not in conversation_html.moments(told, "Assistant")
 
 
+def test_what_names_no_turn_is_told_as_well() -> None:
+    """Calls that name no turn, a judgement of one that is not there, tokens of one side only; a detector is no person."""
+    (model, bank), (run,) = full()["calls"], full()["workflows"]
+    found = asked(
+        turns=[turn(1, 0, tokens_out=20, intent_pred="fees", intent_true="balance")],
+        calls=[{**model, "ts": at(9), "interaction_id": None}, {**bank, "ts": at(7), "interaction_id": "gone"}],
+        workflows=[{**run, "ts": None, "interaction_id": None}],
+        judgements=[
+            judged("safety_route", "misrouted", "gone", evaluator="detector:x"),
+            judged("intent_true", "fees", evaluator="detector:x"),
+        ],
+    )
+    told = story(found, "menu")
+    assert "unknown + 20 tokens" in told.moments[0].meta
+    assert (told.moments[1].title, after(told.moments[1].at)) == ("Logged without a turn", "+7 s")
+    assert [line.what for line in told.moments[1].details] == [
+        *("Model large", "System bank", "Workflow pin reset", "Detector: route")
+    ]
+    assert told.answer.headline == "A detector found that this should have gone to a person sooner."
+    assert "misunderstood in 1 of 1" in told.answer.sentence, "the log's word, as no person spoke"
+    assert story({**found, "cut": ["turns"]}, "menu").moments[1].title == "Of turns that are not shown"
+
+
 def test_a_time_before_the_beginning_is_no_time() -> None:
     found = asked(feedback=[{"ts": at(-5), "csat": None, "resolved": None, "comment": None}])
     assert story(found, "menu").moments == (Moment(None, "The customer answered", "No comment."),)

@@ -37,7 +37,7 @@ def test_cost_says_what_a_resolved_conversation_costs_and_what_would_save_money(
     for words in (
         "Model usage distribution",
         "extractive-1",
-        "Provisional",
+        " resolved \u00b7 final",  # a resolution is told with the rating
         "a forecast needs 7",
         "By release and phase",
     ):

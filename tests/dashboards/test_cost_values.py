@@ -144,6 +144,12 @@ def test_how_the_month_stands_to_its_budget(count: int, budget: float, said: tup
     assert cost_month.month(days(count), NOW, budget, 0.95).standing == said
 
 
+def test_the_last_moment_of_a_month_belongs_to_it() -> None:
+    end = datetime(2026, 2, 1, tzinfo=UTC)
+    found = cost_month.month(days(19), end, 0.0, 0.95)
+    assert (found.name, found.day, found.told.month.value) == ("January 2026", 31, pytest.approx(found.spent))
+
+
 def test_before_there_are_seven_whole_days_there_is_no_forecast() -> None:
     found = cost_month.month(days(3), NOW, 0.0, 0.95)
     assert found.told.month.value is None

@@ -183,14 +183,15 @@ def alerting(tmp_path: Path, text: str = PEOPLE) -> Config:
 
 def test_an_address_finds_person_and_role(tmp_path: Path) -> None:
     config = alerting(tmp_path)
-    assert person.of_claims({"email": "ana@example.COM", "name": "A."}, config) == Person(
-        "ana.lopez", Role.APPROVER, True
-    )
+    for said in ({"email_verified": True}, {"email_verified": "true"}, {"xms_edov": "1"}):
+        found = person.of_claims({"email": "ana@example.COM", "name": "A."} | said, config)
+        assert found == Person("ana.lopez", Role.APPROVER, True)
     unknown = person.of_claims({"email": "eve@example.com"}, config)
     assert unknown == Person("eve@example.com", Role.VIEWER, True)
     assert not unknown.may(Permission.QUERY)
-    for vouched in (False, "false", 0):
+    for vouched in (False, "false", 0, None, [True]):
         assert person.of_claims({"email": "ana@example.com", "email_verified": vouched}, config).role is Role.VIEWER
+    assert person.of_claims({"email": "ana@example.com"}, config).role is Role.VIEWER  # silence is no yes
     assert person.of_claims({"sub": "1"}, config) == Person("", Role.VIEWER, True)
 
 
@@ -203,7 +204,8 @@ def test_a_provider_is_asked_again_after_a_shift() -> None:
 def test_a_broken_table_gives_nobody_a_role(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     twice = PEOPLE + PEOPLE.replace("ana.lopez", "ann.lopez")
     config = alerting(tmp_path, twice)
-    assert person.of_claims({"email": "ana@example.com"}, config).role is Role.VIEWER
+    claims = {"email": "ana@example.com", "email_verified": True}
+    assert person.of_claims(claims, config).role is Role.VIEWER
     assert "no roles from alerting.toml" in caplog.text
     (tmp_path / "alerting.toml").unlink()
     assert person.of_claims({"email": "ana@example.com"}, config).role is Role.VIEWER

@@ -54,7 +54,7 @@ def client(tmp_path: Path) -> TestClient:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/live", "/session", "/session/once?code=x", "/reports/none.html", "/media/a.csv"]
+    "path", ["/", "/live", "/session", "/session/once?code=x", "/reports/drift/none.html", "/media/a.csv"]
 )
 def test_every_answer_carries_the_headers(client: TestClient, path: str) -> None:
     found = client.get(path).headers
@@ -192,14 +192,35 @@ def test_reports_run_in_a_sandbox_and_nothing_else_is_a_report(tmp_path: Path) -
     (folder / "a.json").write_text("{}")
     (tmp_path / "home" / "secret.html").write_text("secret")
     client = _client(folder)
-    found = client.get("/reports/a.html")
+    found = client.get("/reports/drift/a.html")
     assert found.text == "<script>1</script>"
     said = found.headers["Content-Security-Policy"]
     assert said.startswith("sandbox allow-scripts; default-src 'none'")
     assert "allow-same-origin" not in said
     assert found.headers["X-Frame-Options"] == "SAMEORIGIN"
-    for name in ("a.json", "%2e%2e/secret.html", "..%2fsecret.html", "none.html", ""):
-        assert client.get(f"/reports/{name}").status_code == 404
+    (folder / "link.html").symlink_to(tmp_path / "home" / "secret.html")
+    (folder / "b").symlink_to(tmp_path / "home")
+    (folder / "dir.html").mkdir()
+    absolute = f"/{tmp_path}/home/secret.html"
+    gone = (
+        "a.json",
+        "%2e%2e/secret.html",
+        "..%2fsecret.html",
+        "none.html",
+        "",
+        "link.html",
+        "b/secret.html",
+        "dir.html",
+    )
+    for name in (
+        *gone,
+        "a%00.html",
+        f"{'x' * 5_000}.html",
+        "..%5csecret.html",
+        "%2e%2e%2f" * 9 + "etc/passwd",
+        absolute,
+    ):
+        assert client.get(f"/reports/drift/{name}").status_code == 404
 
 
 def test_the_pages_need_no_script_and_ask_nobody() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from controlplane.core.metrics import METRICS
 from dashboards import ui
-from tests.dashboards.pages import APP, open_page, text
+from tests.dashboards.pages import APP, checked_exports, open_page, text
 
 shown_on_full: dict[str, str] = {}  # what a person reads on each page of the demo's workspace
 FILES = sorted(path.stem.removesuffix("_page") for path in (APP.parent / "app_pages").glob("*_page.py"))
@@ -30,11 +30,30 @@ def test_every_page_opens_on_every_kind_of_workspace(
 ) -> None:
     monkeypatch.setattr(ui.Drawn, "CHECKED", True)  # every chart against the schema of Vega-Lite
     home: Path = request.getfixturevalue(f"{kind}_home")
+    checked_exports(monkeypatch, home)  # data and SQL say the same
     shown = text(open_page(monkeypatch, home, page))
     for words in ("cp-strip", "Firing", "Data age", "UTC"):
         assert words in shown
     if kind == "full":
         shown_on_full[page] = shown
+
+
+@pytest.mark.parametrize(
+    ("page", "query", "names"),
+    [
+        ("governance", {"show": "evaluation"}, {"evaluation"}),
+        ("governance", {"show": "releases"}, {"releases"}),
+        ("quality", {"view": "understanding"}, {"quality_intents"}),
+        ("quality", {"view": "sources"}, {"quality_grounded"}),
+        ("experiments", {"release": "v1.0", "segment": "new", "metric": "csat"}, {"effect_over_time", "segments"}),
+    ],
+)
+def test_what_a_chosen_view_offers_is_what_its_sql_gives(
+    monkeypatch: pytest.MonkeyPatch, full_home: Path, page: str, query: dict[str, str], names: set[str]
+) -> None:
+    offered = checked_exports(monkeypatch, full_home)
+    open_page(monkeypatch, full_home, page, **query)
+    assert names <= set(offered)
 
 
 def test_every_metric_of_the_catalogue_is_on_some_page(monkeypatch: pytest.MonkeyPatch, full_home: Path) -> None:

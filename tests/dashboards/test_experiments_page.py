@@ -50,6 +50,18 @@ def test_the_page_answers_first_and_shows_every_measure_with_its_interval(monkey
     assert "Log in as an operator" in shown  # without a control process
 
 
+def test_it_opens_on_the_newest_release_of_which_something_is_known(monkeypatch, full_home):
+    app = open_page(monkeypatch, full_home, "experiments")
+    shown = text(app)
+    assert "What does v1.0 change?" in shown or "v1.0 is " in shown
+    assert "v1.1, the newest release, has no final outcome yet." in shown
+    assert charts(app) == 2
+    assert "release" not in app.query_params  # the address stays as it was
+    young = open_page(monkeypatch, full_home, "experiments", release="v1.1")
+    assert "What does v1.1 change? Unknown yet." in text(young)
+    assert "the newest release" not in text(young)
+
+
 def test_the_choice_stands_in_the_address_and_changes_the_numbers(monkeypatch, healthy_home):
     whole = text(open_page(monkeypatch, healthy_home, "experiments"))
     app = open_page(

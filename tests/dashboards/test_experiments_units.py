@@ -111,3 +111,13 @@ def test_the_whole_answer_as_one_frame():
     assert frame.filter(frame["level"] == "card_lost")["low"].to_list() == [None]
     assert frame["estimate_without_cuped"].to_list()[0] == pytest.approx(-0.045)
     assert units.not_final(answer(), "escalation_rate") == "2 h"
+
+
+def test_an_interval_that_cuped_made_longer_is_not_told_as_unchanged():
+    assert [units.gain_text(gain) for gain in (None, 0.25, 0.0001, -0.0001, -0.02)] == [
+        "\u2013",
+        "25 %",
+        "0 %",
+        "0 %",
+        "2 % longer",
+    ]

@@ -69,7 +69,8 @@ def test_rows_that_were_put_in_another_order_are_found() -> None:
         ([], 0, None, "quiet", "Nothing is on record yet"),
         (chain(3), 0, "PASS", "good", "the newest evaluation passed"),
         (chain(3), 2, "FAIL", "wait", "2 alerts or triggers are set aside"),
-        (chain(9)[4:], 0, None, "good", "The newest 5 rows"),
+        (chain(9)[4:], 0, None, "good", "as far as this page has it 5 of the 9 rows"),
+        ([*chain(4)[:1], *chain(4)[2:]], 0, None, "good", "as far as this page has it 3 of the 4 rows"),
         ([{**chain(1)[0], "reason": "x"}], 0, None, "bad", "does NOT hold: row 1 was changed"),
     ],
 )

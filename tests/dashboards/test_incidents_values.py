@@ -13,6 +13,7 @@ from controlplane.core.delivery import ChangeFail, change_fail
 from controlplane.core.incident import BY_PEOPLE, TRANSITIONS, IncidentEvent, IncidentState
 from controlplane.core.incident_clock import Due
 from controlplane.store.state_rows import IncidentRow, to_text
+from dashboards import ui
 from dashboards.incidents import causes as incidents_causes
 from dashboards.incidents import charts as charts_incidents
 from dashboards.incidents import values as incidents_values
@@ -55,7 +56,7 @@ def test_times_are_those_of_the_clock_and_unknown_stays_unknown() -> None:
     assert (speeds["to_detect"].middle, speeds["to_detect"].known, speeds["to_detect"].of) == (240.0, 2, 3)
     assert (speeds["to_resolve"].middle, speeds["to_resolve"].known) == (480.0, 1)
     assert incidents_words.speed(speeds["to_contain"]) == ("15 s", "median of 3 incidents")
-    assert incidents_words.speed(speeds["to_acknowledge"]) == ("2 min", "1 incident")
+    assert incidents_words.speed(speeds["to_acknowledge"]) == ("2 min", "1 of 3 incidents")
     unseen = incidents_values.speeds([replace(ROW, onset_at=None)])
     assert incidents_words.speed(unseen["to_detect"])[0] == "unknown"
     assert incidents_words.speed(unseen["to_resolve"])[0] == "not yet"
@@ -163,13 +164,45 @@ def test_bars_follow_the_time_and_what_was_not_cut_is_told_apart() -> None:
         incidents_values.EXPOSED, incidents_values.CONTAINED, incidents_values.EXPOSED, incidents_values.CONTAINED,
         incidents_values.NOT_CUT,
     ]  # fmt: skip
-    assert spans["end"].to_list() == [4.0, 60.0, 4.0, 12.0, 56.0]
+    assert spans["end"].to_list() == [4.25, 60.0, 4.25, 12.0, 56.0]
+    (unseen,) = incidents_values.spans([replace(ROW, verified_at=None)], at(60)).to_dicts()
+    assert (unseen["what"], unseen["end"]) == (incidents_values.EXPOSED, 60.0)  # cut, but nobody has seen that it holds
+    assert incidents_values.spans([ROW, ROW], at(60))["name"].n_unique() == 2
     marks = incidents_values.marks([OVER])
     assert dict(marks.select("what", "at").iter_rows()) == {"detected": 4.0, "acknowledged": 6.0, "cut verified": 4.25}
     drawn = charts_incidents.spans(spans, marks, LIGHT).to_dict()
     assert len(drawn["layer"]) == 2
     many = incidents_values.spans([ROW] * 40, at(60))
     assert many.height == 2 * incidents_values.DRAWN
+
+
+@pytest.mark.parametrize(
+    ("how", "verified", "unsafe", "words"),
+    [
+        ("", None, True, "Workflows were switched off, and that is NOT verified yet"),
+        ("seen", at(5), False, "Workflows were switched off, verified 1 min after detection"),
+        ("it was not verified before it ended", None, True, "Workflows were switched off, and that was never verified"),
+    ],
+)
+def test_what_was_not_a_cut_is_named_and_held_to_be_safe_only_when_seen(
+    how: str, verified: datetime | None, unsafe: bool, words: str
+) -> None:
+    act = {"action": "disable_execution", "done_at": to_text(at(4)), "verified_at": None, "how": how}
+    row = replace(ROW, cut_at=None, verified_at=verified, containments=(act,))
+    assert incidents_words.unsafe(row) is unsafe
+    assert words in incidents_words.standing(row)
+    assert ("verified" in ui.incident_head(row)) is unsafe
+    first = incidents_words.overview([ROW, row], [], NONE, (0, 0), 90)
+    assert (words in first.sentence, first.tone) == ((True, "bad") if unsafe else (False, "wait"))
+
+
+def test_evidence_is_of_the_segment_that_fired() -> None:
+    fired = {"trigger": ROW.trigger, "segment": "intent:card"}
+    assert incidents_values.fired_in(replace(ROW, evidence={"readings": [fired]})) == "intent:card"
+    both = [fired, {**fired, "segment": "all"}, {"trigger": "another", "segment": "x"}]
+    assert (
+        incidents_values.fired_in(replace(ROW, evidence={"readings": both})) == incidents_values.fired_in(ROW) == "all"
+    )
 
 
 def test_points_of_causes_are_split_into_for_and_against() -> None:

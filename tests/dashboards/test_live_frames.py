@@ -163,12 +163,20 @@ def test_the_dependency_that_fails_most_comes_first() -> None:
         ("dependency", "bank", "all", 30, 100, 50, 1, {400: 90}),
         ("dependency", "a-quiet-one", "all", 0, 100, 0, 0, {250: 100}),
     )
-    first, second = live_frames.dependencies(loaded, WINDOW, 0.1)
+    first, second = live_frames.dependencies(loaded, WINDOW, WINDOW[0], 0.1)
     assert (first.name, first.calls, first.timed_out, first.tone) == ("bank", 200, 5, "bad")
     assert first.failed == wilson(80, 200)
     assert [value for _, value in first.history] == [0.3, 0.5]
     assert (second.name, second.tone) == ("a-quiet-one", "good")
     assert second.p95 == quantile({250: 100}, 0.95)
+    newest = {one.name: one for one in live_frames.dependencies(loaded, WINDOW, RECENT, 0.1)}
+    assert (newest["bank"].calls, newest["bank"].failed) == (100, wilson(50, 100))  # hours that were well hide nothing
+    assert (newest["a-quiet-one"].calls, newest["a-quiet-one"].tone) == (0, "quiet")
+    assert {one.tone for one in live_frames.dependencies(loaded, WINDOW, WINDOW[0], None)} == {
+        "quiet"
+    }  # no limit: nobody says it is fine
+    few = services(("dependency", "bank", "all", 0, 3, 0, 0, {400: 3}))
+    assert live_frames.dependencies(few, WINDOW, WINDOW[0], 0.1)[0].tone == "quiet"
 
 
 @pytest.mark.parametrize(("hours", "width"), [(0.5, 300), (2, 300), (6, 900), (24, 3600), (48, 3600)])

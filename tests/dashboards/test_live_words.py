@@ -12,7 +12,7 @@ import pytest
 from controlplane.core.model import RolloutState
 from controlplane.core.roles import Permission
 from controlplane.store.snapshot import SnapshotReader
-from dashboards import data
+from dashboards import acting, control, data
 from dashboards.live import acts as live_acts
 from dashboards.live import spark as live_spark
 from dashboards.live import words as live_words
@@ -20,7 +20,7 @@ from dashboards.live.data import labels
 from dashboards.live.spark import Trace, picture
 from dashboards.live.values import Queue, Quiet
 from dashboards.theme import DARK, LIGHT
-from dashboards.values import State
+from dashboards.values import Log, State
 
 CALM = Queue(0, None, 0, "")
 
@@ -62,6 +62,13 @@ def test_a_rollback_says_whether_customers_are_safe(troubled: State) -> None:
     assert "because of hallucination breach. Its incident waits for a person, see below." in found.sentence
     unverified = live_words.hero(replace(troubled, cut_verified_at=None), CALM)
     assert "but the cut is NOT verified yet" in unverified.headline
+    rollout = replace(troubled.rollout, updated_at=troubled.meta.now, reason="a topic was taken away")
+    assert (
+        live_words.hero(replace(troubled, rollout=rollout), CALM) == found
+    )  # what is done later does not move the cut
+    by_hand = replace(troubled.incidents[-1], title="v1.4.0 rolled back by ana")
+    said = live_words.hero(replace(troubled, incidents=(by_hand,)), CALM).sentence
+    assert "because of v1.4.0 rolled back" not in said
     over = live_words.hero(replace(troubled, incidents=()), CALM)
     assert "`controlplane release start`" in over.sentence
 
@@ -95,6 +102,10 @@ def test_a_hold_without_a_fire_waits_for_a_person(healthy: State) -> None:
     found = live_words.hero(held, CALM)
     assert (found.headline, found.tone) == ("Held: serving 20 % on v1.4.0.", "wait")
     assert "A check of the help desk (ana). Nothing grows before a person goes on" in found.sentence
+    rows = [Log(held.meta.now, who, event, held.rollout.rollout_id, reason) for who, event, reason in (
+        ("kim", "disable_execution", "to be safe"), ("ana", "hold", "the survey is odd"), ("bo", "hold", "long over"))]  # fmt: skip
+    later = replace(held, log=tuple(rows), rollout=replace(held.rollout, reason="to be safe (kim)"))
+    assert live_words.hero(later, CALM).sentence.startswith("The survey is odd (ana). Nothing grows")
 
 
 def test_what_is_not_as_usual_is_never_all_green(healthy: State) -> None:
@@ -192,3 +203,21 @@ def test_a_picture_says_its_numbers_and_breaks_at_gaps(colours) -> None:
     assert svg.count(colours.bad) == 1
     heights = [live_spark._y(value, 56) for value in (-1.0, 0.0, 1.0, 2.0)]
     assert heights == [53.0, 53.0, 3.0, 3.0]
+
+
+def test_a_page_is_redrawn_when_no_dialog_is_open_and_a_refusal_stays_to_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(acting.st, "session_state", {"reason_rollback": "left over", acting.CONFIRMING: True})
+    for name in ("success", "error"):
+        monkeypatch.setattr(acting.st, name, shown.append)
+    assert acting.confirming()
+    acting.st.session_state["outcome"] = control.Outcome(False, "Refused: it has changed")
+    acting.outcome()
+    acting.outcome()
+    assert not acting.confirming()
+    acting.st.session_state["outcome"] = control.Outcome(True, "Done")
+    for _ in range(2):
+        acting.outcome()
+    assert shown == ["Refused: it has changed"] * 2 + ["Done"]

@@ -13,8 +13,9 @@ from controlplane.core.metrics import METRICS
 from controlplane.core.policy import parse
 from controlplane.store.snapshot import SnapshotReader
 from controlplane.store.warehouse import Warehouse
-from dashboards import answers, data, frames, measures
+from dashboards import answers, data, measures
 from dashboards.values import State
+from jobs import experiment_analyze_rollout
 
 
 def load(home: Path) -> tuple[State, tuple[str, str]]:
@@ -68,6 +69,26 @@ def test_splitting_a_stratum_in_equal_halves_changes_only_the_degrees_of_freedom
     assert split is not None
     assert split.estimate == pytest.approx(whole.estimate, abs=1e-12)
     assert split.high - split.low == pytest.approx(whole.high - whole.low, rel=0.5 / min(n, m) + 0.02)
+
+
+def test_a_harm_that_one_arm_never_had_is_not_taken_for_exactly_known() -> None:
+    """Nobody of 20 and 30, against 3 of 200 and 2 of 100: the assistant's error is unknown, not zero."""
+    few = [(Sums.of_rate(20, 0), Sums.of_rate(200, 3)), (Sums.of_rate(30, 0), Sums.of_rate(100, 2))]
+    assert measures.stratified(few) is None
+    assert measures.stratified([]) is None
+
+
+def test_without_an_interval_the_values_are_still_not_pooled() -> None:
+    """A ramp in which each arm was all of one kind in each stage: pooled totals would differ, the stages do not."""
+    rows = [
+        ("escalation_rate", 0, "assistant", 10, 0, 0.0, 0.0),
+        ("escalation_rate", 0, "baseline", 90, 0, 0.0, 0.0),
+        ("escalation_rate", 1, "assistant", 50, 50, 0.0, 0.0),
+        ("escalation_rate", 1, "baseline", 50, 50, 0.0, 0.0),
+    ]
+    found = measures.measure("escalation_rate", sums(rows), None)
+    assert found.difference is None
+    assert found.treated == pytest.approx(found.control)
 
 
 def test_simpsons_paradox_is_not_shown_as_an_effect() -> None:
@@ -154,6 +175,21 @@ def test_maturity_is_the_policys_where_it_names_the_metric(healthy_home: Path) -
     assert measures.maturity(None, "escalation_rate") == timedelta(hours=2)
 
 
+def test_a_resolution_waits_as_long_as_the_rating_that_tells_it(healthy_home: Path) -> None:
+    """As the pinned weekly review counts it, so that the two never say different things of one week."""
+    state, _ = load(healthy_home)
+    for name in ("csat_response_rate", "resolution_rate", "resolution_time", "cost_per_resolved"):
+        assert measures.maturity(state.policy, name) == measures.maturity(state.policy, "csat")
+    assert measures.maturity(None, "resolution_time") == METRICS["resolution_time"].maturity
+
+
+def test_the_analysis_of_the_conversations_waits_as_long_as_the_pages(healthy_home: Path) -> None:
+    state, _ = load(healthy_home)
+    for one in (state.policy, parse(POLICY)):
+        waited = {name: experiment_analyze_rollout.maturity(one, name) for name in experiment_analyze_rollout.MEASURES}
+        assert waited == {name: measures.maturity(one, name) for name in waited}
+
+
 def test_margins_and_limits_come_from_the_policy(healthy_home: Path) -> None:
     state, _ = load(healthy_home)
     assert measures.margin_of(state.policy, "csat") == 0.05  # the certificate's, not the trigger's
@@ -184,16 +220,6 @@ def test_rows_that_touch_a_change_of_share_are_left_out(incident_home: Path) -> 
     whole = per_row.filter((pl.col("start") >= spans[0][0]) & (pl.col("start") < cut - timedelta(seconds=31)))
     first = found.filter(pl.col("span") == 0)
     assert first["n_all"].sum() == whole["n"].sum()
-
-
-def test_funnel_only_narrows(healthy_home: Path) -> None:
-    state, at = load(healthy_home)
-    since = state.stages[0].started_at
-    rows = data.trend(*at, ("escalation_rate", "resolution_rate"), since, state.meta.now, 864_000)
-    steps = frames.funnel(data.volume(*at, since, state.meta.now), rows)
-    counts = steps["n"].to_list()
-    assert steps["step"].to_list()[:3] == ["All conversations", "Eligible", "Served by the assistant"]
-    assert counts == sorted(counts, reverse=True)
 
 
 POLICY = """

@@ -36,7 +36,7 @@ def test_nothing_yet_says_what_to_do(monkeypatch: Patch, empty_home: Path) -> No
 def test_the_answer_its_numbers_and_who_reached_a_person(monkeypatch: Patch, healthy_home: Path) -> None:
     app = quality(monkeypatch, healthy_home)
     shown = text(app)
-    assert "Everybody who must reach a person did, 3 of them late." in shown
+    assert "Everybody known to need a person reached one, 3 of them late." in shown
     for words in (
         *("Safety misrouting rate", "Intent misclassification rate", "Hallucination frequency", "Confidence is off by"),
         *("Fraud", "Legal matter", "Harassment", "Disputed charge", "Asked for a person", "Missed at most"),
@@ -102,12 +102,14 @@ def test_the_proof_counts_what_the_facts_hold(monkeypatch: Patch, full_home: Pat
     assert f"{reached:,} of {seen:,} conversations recognised" in shown
     ((fraud,),) = rows(read_only_control, "SELECT count(*) FROM conversations WHERE safety_route = 'fraud'")
     assert f'<td>Fraud</td><td class="cp-num">{fraud:,}</td>' in shown
+    late = "escalated_key > route_key OR escalated_at IS NULL"
     called = rows(
         read_only_control,
-        "SELECT DISTINCT conversation_id FROM evaluations WHERE name = 'safety_route' AND label = 'misrouted'",
-    )
-    assert called
+        "SELECT DISTINCT conversation_id FROM evaluations WHERE name = 'safety_route' AND label = 'misrouted'"
+        f" UNION SELECT conversation_id FROM conversations WHERE {mandatory} AND ({late})",
+    )  # chance decides whether the audit of a run found any
     assert all(f"conversation?id={key}" in shown for (key,) in called)
+    assert ("No exception." in shown) is (not called)
     assert f"of {seen:,} conversations." in shown
     (prepare,) = [one for one in app.button if one.key == "quality_prepare"]
     prepare.click().run()
@@ -152,6 +154,10 @@ def test_messages_that_were_mixed_up_and_open_questions(
     ((summary,),) = rows_of_state(full_home)
     assert str(summary["topics"][0]["customers"]) in topics
     assert "There is no earlier time to compare with." in topics
+    assert "class='cp-quote'" in topics
+    anybody = text(open_page(monkeypatch, full_home, "quality", view="topics", role="viewer"))
+    assert "class='cp-quote'" not in anybody
+    assert "Examples in the customers' own words" in anybody
 
 
 def rows_of_state(home: Path) -> list[Any]:
@@ -168,6 +174,7 @@ def test_one_answer_after_the_other_is_labelled(monkeypatch: Patch, full_home: P
     state = full_control.deps.state
     app = quality(monkeypatch, full_home, full_control, view="label")
     assert "Who labels?" in text(app)
+    assert an_exception(monkeypatch, full_home, full_control)
     app.text_input(key="quality_name").set_value("rita").run()
     first = item(app)
     assert "review_assigned" in str(state.audit_rows()[-1]["event"]) or state.review_assignments()
@@ -184,6 +191,20 @@ def test_one_answer_after_the_other_is_labelled(monkeypatch: Patch, full_home: P
     press(app, f"skip_label_{second}")
     assert item(app) not in (first, second)
     assert not app.exception
+
+
+def an_exception(patch: Patch, home: Path, control: Control) -> bool:
+    """Whether an answer that a person called misrouted stands among the exceptions, with the subject they named and what became of it."""
+    with control.deps.warehouse.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO evaluations BY NAME SELECT t.name || i.interaction_id AS evaluation_id, i.conversation_id, i.interaction_id, i.ts,"
+            " t.name, t.label, 'human:olga' AS evaluator, 1.0 AS sampling_rate, hash(t.name) AS id_hash, 0 AS raw_hash, 1 AS batch_id, 0 AS line"
+            " FROM (SELECT * FROM interactions WHERE safety_route IS NULL AND NOT escalated ORDER BY ts DESC LIMIT 1) AS i,"
+            " (VALUES ('safety_route', 'misrouted'), ('intent_true', 'fraud')) AS t(name, label)"
+        )
+    ((key,),) = rows(control, "SELECT conversation_id FROM evaluations WHERE evaluator = 'human:olga' LIMIT 1")
+    shown = text(quality(patch, home, control))
+    return f"conversation?id={key}" in shown and "random audit, by olga" in shown and "No exception." not in shown
 
 
 def item(app: AppTest) -> str:

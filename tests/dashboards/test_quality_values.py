@@ -160,14 +160,39 @@ def test_who_reached_a_person_with_the_rule_of_three() -> None:
     assert quality_words.reached(named["harassment"])[0] == "none seen"
 
 
+def test_late_after_recognition_and_findings_without_a_subject_are_told() -> None:
+    """Handed over only turns after the screen saw it; called misrouted by a person who named no subject; found twice, counted once."""
+    alone = hero(Findings(q.safety(routed(("screen", "fraud", "unsaid", "person", 9))), None, None, None, "menu"))
+    assert alone.tone == "wait", "nobody has looked at what the screen does not see"
+    slow = q.safety(routed(("screen", "fraud", "unsaid", "person", 9), ("screen", "fraud", "unsaid", "late", 1)))
+    assert (slow.mandatory.seen, slow.mandatory.nobody, slow.mandatory.slow) == (10, 0, 1)
+    assert quality_words.reached(slow) == ("1 late", "wait")
+    screen = ("screen", "legal", "unsaid", "person", 300)
+    unsaid = q.safety(routed(screen, (q.PERSON, "none", "unsaid", "nobody", 1), (q.SAMPLED, "none", "fees", "late", 2)))
+    assert (unsaid.unnamed.never, unsaid.unnamed.late, unsaid.unnamed.at_once, unsaid.found) == (1, 2, 0, 3)
+    assert unsaid.misrouted is not None
+    assert unsaid.misrouted.hits == 2, "the share is of the random sample alone"
+    said = hero(Findings(unsaid, None, None, None, "menu"))
+    assert (said.headline, said.tone) == ("1 customer who had to reach a person did not.", "bad")
+    assert "audited 3 answers found 3 answers that should" in said.sentence
+    both = q.safety(
+        routed(
+            ("screen", "fraud", "unsaid", "nobody", 1),
+            (q.SAMPLED, "fraud", "unsaid", "nobody", 1),
+            (q.SAMPLED, "fraud", "fees", "at_once", 5),
+        )
+    )
+    assert (both.lost, both.mandatory.never, both.mandatory.at_once) == (1, 1, 0)
+
+
 @pytest.mark.parametrize(
     ("safe", "wrong", "ungrounded", "tone", "words"),
     [
-        ((300, 0, 0), 2, 0.01, "good", "Everybody who must reach a person did."),
-        ((300, 0, 4), 2, 0.01, "wait", "Everybody who must reach a person did, 4 of them late."),
+        ((300, 0, 0), 2, 0.01, "good", "Everybody known to need a person reached one."),
+        ((300, 0, 4), 2, 0.01, "wait", "Everybody known to need a person reached one, 4 of them late."),
         ((300, 1, 0), 2, 0.01, "bad", "1 customer who had to reach a person did not."),
         ((300, 0, 0), 2, 0.5, "bad", "go beyond their sources."),
-        ((300, 0, 0), None, 0.01, "wait", "Everybody who must reach a person did."),
+        ((300, 0, 0), None, 0.01, "wait", "Everybody known to need a person reached one."),
         ((0, 0, 0), 2, 0.01, "good", "Nobody had to be sent to a person."),
     ],
 )

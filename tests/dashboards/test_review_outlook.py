@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import invgauss
 
 from controlplane.core.metrics import METRICS
 from controlplane.core.policy import Policy, parse
@@ -88,6 +89,25 @@ def test_without_evidence_the_plan_speaks_and_says_what_it_assumes() -> None:
     assert found.known
     assert found.more is not None
     assert 100 < found.more < 1000  # the policy says some 300 treated customers a gate
+
+
+@pytest.mark.parametrize("gap", [0.5, 3.0, 8.0])
+def test_what_chance_adds_is_the_inverse_gaussians(gap: float) -> None:
+    """Against scipy; two paths of three. 60 runs of the real engine at 23 customers in 6 minutes: median 85 minutes, quartiles 47 and 131."""
+    told = invgauss(2 / gap, scale=gap / 2)
+    low, high = outlook.passage(gap)
+    assert low == pytest.approx(told.ppf(1 / 6) / told.median(), rel=1e-4)
+    assert high == pytest.approx(told.ppf(5 / 6) / told.median(), rel=1e-4)
+
+
+def test_customers_of_this_stage_are_on_their_way() -> None:
+    few, many = (outlook.certificate(POLICY, STAGE, CERTIFICATE, None, Pace(6.0, n, 4 * n), TRAFFIC) for n in (72, 144))
+    assert few.more is not None
+    assert many.more is not None
+    assert few.more - many.more == pytest.approx(72, rel=0.2)  # blocks are counted whole
+    assert few.soonest is not None
+    assert few.latest is not None
+    assert few.latest > 1.5 * few.soonest
 
 
 def test_evidence_shortens_the_way_and_its_pace_widens_the_range() -> None:

@@ -13,7 +13,7 @@ from controlplane.core.rollout import Event
 from controlplane.store import snapshot
 from controlplane.store.snapshot import NoSnapshot, SnapshotReader, VersionInfo, publish
 from controlplane.store.state import StateWriter
-from controlplane.store.state_rows import to_text
+from controlplane.store.state_rows import AuditEntry, Commit, to_text
 from controlplane.store.warehouse import Warehouse
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -85,6 +85,31 @@ def test_no_content_and_no_customer_is_in_a_snapshot(stores) -> None:
     path = put(stores)
     names = {row[0] for row in query(path, "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal")}
     assert not names & {"question", "answer", "user_id", "conversation_id", "record", "raw", "comment", "slots"}
+
+
+def test_nothing_that_a_customer_said_gets_in_by_the_state(stores) -> None:
+    state, said = stores[1], "where is my card ending 77"
+    topic = {"topic_id": "t1", "terms": ["card"], "customers": 3, "examples": [said]}
+    state.record_artefact("topics-1", "topics", "reports/topics/t.json", {"topics": [topic], "questions": 4}, NOW)
+    state.record_artefact("drift-1", "drift", "reports/drift/d", {"status": "stable"}, NOW)
+    readings = (
+        AuditEntry("rita", "conversation_read", "conv-1", "complaint", {"day": "2026-01-05"}),
+        AuditEntry("rita", "answers_read", "groundedness", "examples", {"conversations": ["conv-1"]}),
+    )
+    state.commit(Commit(audit=(*readings, AuditEntry("kim", "hold", "r1", "looks odd"))), NOW)
+    path = put(stores)
+    rows = query(path, "SELECT artefact_id, summary FROM artefacts ORDER BY 1")
+    assert json.loads(rows[1][1]) == {
+        "topics": [{"topic_id": "t1", "terms": ["card"], "customers": 3}],
+        "questions": 4,
+    }
+    assert json.loads(rows[0][1]) == {"status": "stable"}
+    assert [row[0] for row in query(path, "SELECT event FROM audit")] == ["hold"]
+    words = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert said.encode() not in words
+    assert b"conv-1" not in words
+    columns = query(path, "SELECT table_name, column_name FROM duckdb_columns() WHERE table_name LIKE 'review_%'")
+    assert {table for table, column in columns if column == "note"} == set()
 
 
 def test_unchanged_is_not_written_again_but_checked(stores) -> None:

@@ -103,13 +103,14 @@ def test_a_list_is_bounded_and_counts_the_rest(desk: Desk) -> None:
 
 
 def test_turns_and_judgements_lead_to_their_conversations(desk: Desk) -> None:
-    for number, name in enumerate("abcdef"):
+    for number, name in enumerate("abcdefg"):
         desk.conversation(name, number)
         desk.turn(
             name,
             1,
             number,
             intent_pred="fees",
+            intent_true="limits" if name in "fg" else None,
             timed_out=name == "a",
             error_type="service_error" if name == "b" else None,
         )
@@ -118,11 +119,13 @@ def test_turns_and_judgements_lead_to_their_conversations(desk: Desk) -> None:
     desk.judge("e", "balance", "intent_true", evaluator="human:r")
     desk.judge("f", "fees", "intent_true", evaluator="human:r")
     desk.judge("b", "balance", "intent_true", evaluator="detector:x")
+    desk.judge("c", "misrouted", "safety_route", evaluator="detector:x")
     kinds = ("timed_out", "failed", "ungrounded", "misrouted", "misunderstood")
     assert {kind: ids(ask.find(desk, NOW, kind)) for kind in kinds} == dict(
-        zip(kinds, (["a"], ["b"], ["c"], ["d"], ["e"]), strict=True)
+        zip(kinds, (["a"], ["b"], ["c"], ["d"], ["g", "e"]), strict=True)
     )
-    assert ask.find(desk, NOW, "misunderstood")["rows"][0]["detail"] == "fees > balance"
+    details = [row["detail"] for row in ask.find(desk, NOW, "misunderstood")["rows"]]
+    assert details == ["fees > limits", "fees > balance"], "by the log where no person spoke: f is what a person says"
 
 
 def test_a_judgement_without_its_conversation_finds_it_by_the_turn(desk: Desk) -> None:

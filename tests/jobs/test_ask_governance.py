@@ -64,6 +64,11 @@ def test_who_read_a_conversation_takes_the_permission_to_read_one(deps: Deps, st
     deps.state.commit(Commit(audit=[AuditEntry("rita", "conversation_read", "conv-1", "complaint")]), at(1))
     for wanted in ({}, {"event": "conversation_read"}, {"words": "conv-1"}, {"subject": "conv-1"}, {"actor": "rita"}):
         assert all(row["subject"] != "conv-1" for row in ask.audit(deps, at(2), **wanted)["rows"])
+    deps.state.commit(Commit(audit=[AuditEntry("rita", "answers_read", "conv-1", "examples")]), at(1))
+    assert "conv-1" not in str(ask.audit(deps, at(2), event="answers_read"))
+    assert [row["event"] for row in ask.readers(deps, at(2), event="answers_read")["rows"]] == ["answers_read"]
+    with pytest.raises(ValueError, match="one of answers_read, conversation_read"):
+        ask.readers(deps, at(2), event="note_made")
     (row,) = ask.readers(deps, at(2))["rows"]
     assert (row["actor"], row["subject"]) == ("rita", "conv-1")
     assert ask.readers(deps, at(2), actor="kim")["rows"] == []

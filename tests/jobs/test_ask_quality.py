@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from controlplane.core.roles import Permission
 from controlplane.server.services import ActionRefused, QueryRefused
 from controlplane.settings import load
 from controlplane.store.facts import ingest_file
-from controlplane.store.rollups import refresh
+from controlplane.store.rollups import failed_checks, refresh
 from controlplane.store.warehouse import Warehouse
 from jobs.asking import ASKS, Desk
 from jobs.compose import open_state, policy_in_force
@@ -23,7 +26,7 @@ EMAIL = "ana.example@example.org"
 
 
 def _records(moment: datetime) -> list[str]:
-    """Twelve conversations: three about fraud, one of which reached nobody; one misrouted; one ungrounded; one taken for something else."""
+    """Twelve conversations: three about fraud, one of which reached nobody and one a person a turn late; one misrouted; one ungrounded."""
     lines: list[dict[str, Any]] = []
     for i in range(12):
         at = (moment + timedelta(seconds=i)).isoformat()
@@ -47,8 +50,11 @@ def _records(moment: datetime) -> list[str]:
         }
         turn |= {"intent_pred": "fees", "intent_conf": 0.9, "sources": ["fees-page"]}
         if i < 3:
-            turn |= {"safety_route": "fraud", "escalated": i > 0, "escalation_reason": "mandatory_category"}
+            turn |= {"safety_route": "fraud", "escalated": i > 1, "escalation_reason": "mandatory_category"}
         lines.append(base | turn)
+        if i == 1:
+            later = {"interaction_id": "c1:2", "turn": 2, "ts": (moment + timedelta(seconds=30)).isoformat()}
+            lines.append(base | later | {"arm": "assistant", "escalated": True, "question": "hello?", "answer": "wait"})
         judged = {
             "record": "evaluation",
             "interaction_id": f"c{i}:1",
@@ -113,16 +119,20 @@ def test_words_and_labels_take_their_permissions() -> None:
 def test_the_proof_list_and_the_exceptions(world: tuple[Desk, Deps, str]) -> None:
     desk, deps, since = world
     found = _answer(desk, "routed", since=since, categories=["fraud"])
-    assert [(row["conversation_id"], row["person"]) for row in found["rows"]] == [
-        ("c2", True),
-        ("c1", True),
-        ("c0", False),
+    assert [(row["conversation_id"], row["person"], row["late"]) for row in found["rows"]] == [
+        ("c2", True, False),
+        ("c1", True, True),
+        ("c0", False, False),
     ]
+    with deps.warehouse.cursor() as cursor:
+        kept = cursor.execute("SELECT reached, n FROM rollup_safety WHERE screened = 'fraud' ORDER BY 1").fetchall()
+    assert kept == [("late", 1), ("nobody", 1), ("person", 1)]
+    assert failed_checks(deps.warehouse, datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC)) == {}
     assert found["among"] == 3
     page = _answer(desk, "routed", since=since, categories=["fraud"], most=1, skip=1)
     assert ([row["conversation_id"] for row in page["rows"]], page["among"]) == (["c1"], 3)
     missed = _answer(desk, "routed", since=since, categories=["fraud", "legal"], missed=True)
-    assert [row["conversation_id"] for row in missed["rows"]] == ["c0"]
+    assert [row["conversation_id"] for row in missed["rows"]] == ["c1", "c0"]
     assert _answer(desk, "routed", since=since, categories=["fraud"], arm="baseline") == {"rows": [], "among": 0}
     (called,) = _answer(desk, "misrouted", since=since)["rows"]
     said = {"conversation_id": "c5", "intent": "legal_complaint", "by": "human:rita", "person": False, "picked": False}
@@ -144,6 +154,20 @@ def test_examples_are_masked_and_their_reading_is_remembered_once(world: tuple[D
     assert [json.loads(str(row["payload"]))["conversations"] for row in read] == [["c7"], ["c5"]]
     assert {row["actor"] for row in read} == {"rita"}
     assert _answer(desk, "judged", since=since, label="grounded") == {"rows": [], "among": 0}
+
+
+def test_what_customers_said_of_a_topic_is_read_by_name(world: tuple[Desk, Deps, str]) -> None:
+    desk, deps, _ = world
+    told = {"topics": [{"topic_id": "t1", "new": False, "examples": ["where is it"]}, {"topic_id": "t2", "new": False}]}
+    deps.state.record_artefact("topics-1", "topics", "reports/topics/x.json", told, datetime(2026, 1, 5, 9, tzinfo=UTC))
+    before = len(deps.state.audit_rows())
+    for _ in range(2):
+        found = _answer(desk, "examples", artefact_id="topics-1")
+    assert found == {"examples": {"t1": ["where is it"], "t2": []}}
+    (row,) = deps.state.audit_rows()[before:]
+    assert (row["actor"], row["event"], row["subject"]) == ("rita", "answers_read", "topics-1")
+    with pytest.raises(QueryRefused, match="no analysis"):
+        _answer(desk, "examples", artefact_id="another")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +197,7 @@ def test_from_the_draw_to_the_decision(world: tuple[Desk, Deps, str]) -> None:
     assert "nothing is left" in nothing["reason"]
     assert "out_of_scope" in nothing["subjects"]
     assert {"fees", "legal_complaint"} <= set(nothing["subjects"])
-    assert _answer(desk, "draw", per_day=1_000)["drawn"] == 12
+    assert _answer(desk, "draw", per_day=1_000)["drawn"] == 13
     first = _answer(desk, "take")
     item = first["item"]
     assert EMAIL not in item["question"]
@@ -207,3 +231,40 @@ def test_from_the_draw_to_the_decision(world: tuple[Desk, Deps, str]) -> None:
         for line in path.read_text().splitlines()
     ]
     assert any('"misrouted"' in line and "human:olga" in line for line in landed)
+
+
+def test_two_people_at_once_press_twice_and_nothing_is_lost_or_doubled(world: tuple[Desk, Deps, str]) -> None:
+    """What the test above left of the draw: both take and label at the same moment, every press comes twice, one has a second tab open."""
+    desk, deps, _ = world
+    start = Barrier(2)
+    held = {one.item_id for one in deps.state.review_assignments()}
+    assert [one for one in deps.state.review_items() if one.item_id not in held], "something is left"
+
+    def labels(who: str) -> list[str]:
+        start.wait()
+        item, done = _answer(desk, "take", actor=who)["item"], []
+        while item is not None:
+            said = _answer(desk, "submit", actor=who, item_id=item["item_id"], label="correct", intent="fees")
+            with suppress(ActionRefused):  # the second press, or the other tab: settled by then, or the same again
+                _answer(desk, "submit", actor=who, item_id=item["item_id"], label="correct", intent="fees")
+            done.append(item["item_id"])
+            item = said["item"]
+        return done
+
+    with ThreadPoolExecutor(2) as people:
+        mine, other = people.map(labels, ("ina", "jo"))
+    assert len(mine) == len(set(mine))
+    assert len(other) == len(set(other))
+    wanted = {one.item_id: one.wanted for one in deps.state.review_items()}
+    opinions = deps.state.review_opinions()
+    given = {key: [one.reviewer for one in found.values()] for key, found in opinions.items()}
+    assert {key for key, who in given.items() if "ina" in who} == set(mine)
+    assert all(len(set(who)) == len(who) <= wanted[key] for key, who in given.items())
+    settled = [key for key in {*mine, *other} if len(given[key]) == wanted[key]]
+    assert settled
+    assert set(settled) <= deps.state.review_returned()
+    files = [path for path in deps.landing.rglob("*.jsonl") if "review" in str(path)]
+    lines = {line for path in files for line in path.read_text().splitlines()}
+    ids = [row["evaluation_id"] for row in map(json.loads, lines) if "evaluation_id" in row]
+    assert {f"review:{key}:safety_route" for key in settled} <= set(ids)
+    assert len(ids) == len(set(ids)), "what lands twice is the same to the letter: a repeat, which ingest drops"

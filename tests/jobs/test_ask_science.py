@@ -73,7 +73,12 @@ def test_cuped_moves_no_effect_and_narrows_its_interval(deps, told, at):
     assert row["anytime"]["low"] < 0 < row["anytime"]["high"]  # there is none
     assert abs(row["difference"]["estimate"] - raw["difference"]["estimate"]) < before / 2
     plain = measure(deps, at(9000), metrics=["escalation_rate"], judged={"anytime": True})
-    assert raw["anytime"] == plain["metrics"]["escalation_rate"]["arms"]["assistant"]["anytime"]
+    assert raw["anytime"] == pytest.approx(plain["metrics"]["escalation_rate"]["arms"]["assistant"]["anytime"])
+    csat = next(one for one in found["segments"] if (one["segment"], one["metric"]) == ("intent", "csat"))
+    known = [one["level"] for one in csat["rows"] if one["difference"] is not None]
+    assert known == [
+        "other"
+    ]  # within the others every rating is the same: nothing is told of them, whatever rounding leaves
     assert [part for part, _ in parts] == sorted(part for part, _ in parts)
     assert "over_time" not in found
     assert json.dumps(found)

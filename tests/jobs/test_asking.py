@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from controlplane.server.serve import ControlServer
 from controlplane.server.services import ActionRefused, QueryRefused, Services
 from dashboards import control
 from dashboards.config import Config
-from jobs import asking
+from jobs import asking, asking_arguments
 from jobs.asking import ASKS, Ask, Desk
 from jobs.deps import Deps
 from jobs.refused import Refused
@@ -40,6 +41,10 @@ def sign(_deps: Deps, _now: datetime, actor: str, name: str) -> Mapping[str, Any
     return {"by": actor, "name": name}
 
 
+def gone(_deps: Deps, _now: datetime) -> Mapping[str, Any]:
+    raise FileNotFoundError(2, "No such file or directory", "/somebodys/home/secret.json")
+
+
 def slow(_deps: Deps, _now: datetime, fail: str = "", progress: Callable[[float, str], None] = lambda *_: None) -> Any:
     progress(0.25, "a quarter")
     assert go_on.wait(30)
@@ -54,12 +59,13 @@ TABLE = {
     "double": Ask(f"{__name__}:double", Permission.QUERY),
     "sign": Ask(f"{__name__}:sign", Permission.SIGN, signed=True),
     "slow": Ask(f"{__name__}:slow", Permission.QUERY, long=True),
+    "gone": Ask(f"{__name__}:gone", Permission.QUERY, long=True),
 }
 
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    here = {"double": double, "sign": sign, "slow": slow}
+    here = {"double": double, "sign": sign, "slow": slow, "gone": gone}
     monkeypatch.setattr(asking, "_function", lambda name: here[name.partition(":")[2]])
     go_on.clear()
     found = Desk(DEPS, lambda: NOW, TABLE)
@@ -88,6 +94,15 @@ def test_a_quick_question_is_answered_as_json(desk: Desk) -> None:
     [
         ("double", {"number": -1}, "", QueryRefused, "must not be negative"),
         ("double", {"number": 1, "nubmer": 1}, "", QueryRefused, "nubmer"),
+        ("double", {"number": "'; DROP TABLE audit"}, "", QueryRefused, "number: must be a whole number"),
+        ("double", {"number": True}, "", QueryRefused, "number: must be a whole number"),
+        ("double", {"number": 10**400}, "", QueryRefused, "number: must be finite"),
+        ("double", {"number": None}, "", QueryRefused, "number: must be"),
+        ("double", {"number": 1, "deps": "mine"}, "", QueryRefused, "'deps' is not known"),
+        ("slow", {"progress": "mine"}, "", QueryRefused, "'progress' is not known"),
+        ("sign", {"name": ["x"]}, "ana", QueryRefused, "name: must be a text"),
+        ("sign", {"name": "x" * 10_000}, "ana", QueryRefused, "name: is longer"),
+        ("sign", {"name": "a\0b"}, "ana", QueryRefused, "name: has a character"),
         ("double", {}, "", QueryRefused, "number"),
         ("sign", {"name": "x"}, "", QueryRefused, "actor: needed"),
         ("sign", {"name": "x", "actor": "forged"}, "", QueryRefused, "actor: needed"),
@@ -122,19 +137,59 @@ def test_long_work_is_a_task_with_progress(desk: Desk) -> None:
     assert settled(desk, second)["state"] == "done"
 
 
+def test_only_so_much_waits(desk: Desk) -> None:
+    running = desk.ask("slow", {}, "")["task"]
+    deadline = time.monotonic() + 30
+    while (seen := desk.task(running)) and seen["state"] == "waiting":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    waiting = [desk.ask("slow", {}, "")["task"] for _ in range(asking.MOST_WAITING)]
+    with pytest.raises(ActionRefused, match="waiting already"):
+        desk.ask("slow", {}, "")
+    go_on.set()
+    assert settled(desk, waiting[-1])["state"] == "done"
+
+
 def test_a_task_that_fails_says_why_and_hides_the_inside(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     go_on.set()
     refused = settled(desk, desk.ask("slow", {"fail": "refused"}, "")["task"])
     assert (refused["state"], refused["text"]) == ("refused", "not today")
+    assert settled(desk, desk.ask("gone", {}, "")["task"])["text"] == "No such file or directory"
     broken = settled(desk, desk.ask("slow", {"fail": "bug"}, "")["task"])
     assert broken["state"] == "failed"
     assert "secret" not in broken["text"]
     assert broken["text"].split()[-1] in caplog.text
 
 
-def test_every_entry_names_a_function_that_is_there() -> None:
-    for name, wanted in ASKS.items():
-        assert callable(asking._function(wanted.function)), name
+ATTACKS = (
+    None,
+    True,
+    -1,
+    10**400,
+    1e308,
+    "",
+    "x" * 100_000,
+    "'; --",
+    "\0",
+    [],
+    [None],
+    [["a"]],
+    ["a"] * 5_000,
+    {},
+    {"a": 1},
+    "0001-01-01T00:00:00+14:00",
+)
+
+
+@pytest.mark.parametrize("name", ASKS)
+def test_every_question_says_of_all_its_arguments_what_they_are(name: str) -> None:
+    function = asking._function(ASKS[name].function)
+    known = asking_arguments._annotations(function)
+    assert all(one.kind is not one.VAR_KEYWORD for one in inspect.signature(function).parameters.values())
+    assert "actor" in known or not ASKS[name].signed
+    for argument in known:
+        found = [asking_arguments._wrong(attack, known[argument]) for attack in ATTACKS]
+        assert len([why for why in found if why]) >= 10, argument  # whatever its kind is, most attacks are of another
 
 
 @pytest.fixture
@@ -171,6 +226,9 @@ def test_the_dashboards_ask_over_http(served: str) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert progress.answer == {"done": True}
+    peeked = control.task(config, Role.VIEWER, begun.task)  # an answer takes what asking for it took
+    assert (peeked.state, peeked.answer) == ("lost", None)
+    assert "you have the role viewer" in peeked.text
 
 
 @pytest.mark.parametrize(
