@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import streamlit as st
@@ -60,6 +61,20 @@ def number(
     value = st.number_input(label, float(low), float(high), float(start), float(step), format=form, key=key, **more)
     chosen = default if value is None else float(value)
     _remember(param, f"{chosen:g}", f"{default:g}")
+    return chosen
+
+
+def day(param: str, label: str, last: date, help: str = "") -> date | None:
+    """A day (UTC) up to `last`; None while none is chosen. An address that names no such day means none."""
+    more: dict[str, Any] = {"help": help} if help else {}
+    try:
+        asked = date.fromisoformat(st.query_params.get(param, ""))
+    except ValueError:
+        asked = None
+    start = asked if asked is not None and asked <= last else None
+    found = st.date_input(label, value=start, max_value=last, key=f"pick_{param}", **more)
+    chosen = found if isinstance(found, date) else None
+    _remember(param, chosen.isoformat() if chosen else "", "")
     return chosen
 
 

@@ -44,6 +44,12 @@ _BEHIND = {
 _PARAMETER = re.compile(r"\$([a-z_]+)")
 
 
+def cost_since(until: datetime) -> datetime:
+    """From when on the cost per day is read: the whole month of `until` so far, and at least the days that a forecast may rest on."""
+    month = until - timedelta(microseconds=1)
+    return min(until - COST_DAYS, month.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which facts: the week `[since, until)`, known at batch `last_batch`; labels are final as of `now`; stages began at `starts`."""
@@ -58,13 +64,11 @@ class Asked:
     @property
     def parameters(self) -> dict[str, Any]:
         """Every parameter of the review's queries, times naive UTC as DuckDB keeps them."""
-        month = self.until - timedelta(microseconds=1)
-        first = min(self.until - COST_DAYS, month.replace(day=1, hour=0, minute=0, second=0, microsecond=0))
         return {
             "since": to_naive(self.since),
             "until": to_naive(self.until),
             "before": to_naive(self.since - WEEK),
-            "from": to_naive(first),
+            "from": to_naive(cost_since(self.until)),
             "now": to_naive(self.now),
             "last_batch": self.last_batch,
             "starts": [to_naive(start) for start in self.starts],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -16,14 +15,13 @@ from controlplane.core.masking import without_examples
 from controlplane.core.policy import Policy
 from controlplane.core.weekly import Estimate
 from controlplane.core.weekly_estimates import z_of
-from controlplane.core.weekly_forecast import METHOD, forecast
+from controlplane.core.weekly_forecast import METHOD, of_month
 from controlplane.store.state import StateReader
 from controlplane.store.state_evaluation import ArtefactRow
 from controlplane.store.state_rows import IncidentRow, from_text, to_text
-from jobs.weekly_facts import Row
+from jobs.weekly_facts import Row, cost_since
 from jobs.weekly_record import Record, artefact, incident_json, is_open
 
-DAY = timedelta(days=1)
 LOOK_BACK = timedelta(days=90)
 QUIET = frozenset(
     {"output_reviewed", "evaluation_started", "review_drawn", "review_assigned", "review_labelled", *READINGS}
@@ -151,27 +149,19 @@ def _kept(row: ArtefactRow) -> dict[str, Any]:
 
 def cost(rows: Sequence[Row], since: datetime, until: datetime, policy: Policy) -> dict[str, Any]:
     """What the models cost in the week, and what the month will, against the budget. USD."""
-    daily = {row["day"]: row for row in rows}
-    last = until - timedelta(microseconds=1)
-    month = last.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = month + monthrange(last.year, last.month)[1] * DAY
-    spent = sum(int(row["cost"]) for day, row in daily.items() if day >= since.date()) * NANO
-    so_far = sum(int(row["cost"]) for day, row in daily.items() if day >= month.date()) * NANO
-    whole = [day for day in daily if datetime.combine(day, datetime.min.time(), UTC) + DAY <= until]
-    first = min(whole, default=None)
-    days = (
-        [] if first is None else [_day(daily, first + timedelta(days=i)) for i in range((max(whole) - first).days + 1)]
-    )
-    told = forecast(so_far, days, (end - until) / DAY, policy.programme.level)
-    used = sum(int(row["used"]) for day, row in daily.items() if day >= since.date())
-    unpriced = sum(int(row["unpriced"]) for day, row in daily.items() if day >= since.date())
+    daily = {row["day"]: int(row["cost"]) * NANO for row in rows}
+    spent = sum(usd for day, usd in daily.items() if day >= since.date())
+    month = of_month(daily, cost_since(until), until, policy.programme.level)
+    told = month.told
+    used = sum(int(row["used"]) for row in rows if row["day"] >= since.date())
+    unpriced = sum(int(row["unpriced"]) for row in rows if row["day"] >= since.date())
     budget = policy.programme.monthly_budget_usd
     return {
         "spent": spent,
         "requests": used,
         "unpriced_share": unpriced / used if used else None,
-        "month": f"{month:%Y-%m}",
-        "month_so_far": so_far,
+        "month": f"{month.begin:%Y-%m}",
+        "month_so_far": month.spent,
         "forecast": {"value": told.month.value, "low": told.month.low, "high": told.month.high},
         "days": told.days,
         "method": METHOD,
@@ -179,10 +169,6 @@ def cost(rows: Sequence[Row], since: datetime, until: datetime, policy: Policy) 
         "budget": budget or None,
         "within_budget": _within(told.month.low, told.month.high, budget),
     }
-
-
-def _day(daily: Mapping[Any, Row], day: Any) -> float:
-    return int(daily[day]["cost"]) * NANO if day in daily else 0.0
 
 
 def _within(low: float | None, high: float | None, budget: float) -> bool | None:

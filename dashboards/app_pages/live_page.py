@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
+from urllib.parse import quote
 
 import polars as pl
 import streamlit as st
@@ -108,7 +109,7 @@ def _incident(now: View, incident: IncidentRow) -> None:
     told = _told(now, incident.incident_id)
     st.caption(
         f"**{plain(live_words.waits_for(incident))}** \u00b7 {ui.exposed(incident)} \u00b7 {told} \u00b7 times in UTC \u00b7 "
-        f"[Timeline, causes and actions](incidents?incident={incident.incident_id})"
+        f"[Timeline, causes and actions](incidents?incident={quote(incident.incident_id)})"
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 
-from controlplane.core.weekly_forecast import Forecast, forecast
+from controlplane.core.weekly_forecast import DAY, Forecast, of_month
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
 
-DAY = timedelta(days=1)
 LOOK_BACK = timedelta(days=62)  # of days: this month and, for the forecast, the last 28 before it
 
 
@@ -56,15 +54,9 @@ class Month:
 
 def month(days: pl.DataFrame, now: datetime, budget: float, level: float) -> Month:
     """Of the month in which `now` lies. days: day, cost; missing days cost nothing. level: of the forecast's interval."""
-    last = now - timedelta(microseconds=1)
-    begin = last.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    end = begin + monthrange(last.year, last.month)[1] * DAY
     known = {row["day"]: float(row["cost"]) for row in days.to_dicts()}
-    spent = sum(cost for day, cost in known.items() if day >= begin.date())
-    whole = [day for day in known if datetime.combine(day, datetime.min.time(), UTC) + DAY <= now]
-    first = min(whole, default=None)
-    before = [] if first is None else [known.get(first + i * DAY, 0.0) for i in range((max(whole) - first).days + 1)]
-    return Month(begin, end, now, spent, forecast(spent, before, (end - now) / DAY, level), known, budget)
+    found = of_month(known, now - LOOK_BACK, now, level)
+    return Month(found.begin, found.end, now, found.spent, found.told, known, budget)
 
 
 def course(month: Month) -> pl.DataFrame:

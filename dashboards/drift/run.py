@@ -41,6 +41,8 @@ def form(now: View) -> DriftReport | None:
     running = st.session_state.get(f"task_id_{KEY}") is not None
     with st.expander("Run a new analysis", expanded=running, icon=":material/play_arrow:"):
         asked = _asked(now)
+        if asked is None:
+            return None
         report = st.toggle("Draw Evidently's report as well (some ten seconds more)", value=True, key="drift_draw")
         answer = tasks.button(now, KEY, "Run the analysis", "drift_run", {**asked, "report": report}, Permission.QUERY)
         tasks.failed(KEY)
@@ -64,14 +66,15 @@ def command(asked: Mapping[str, Any]) -> str:
     return " ".join(["controlplane drift run", *options])
 
 
-def _asked(now: View) -> dict[str, Any]:
-    """What `jobs.drift_work.run_windows` is asked, from the widgets."""
+def _asked(now: View) -> dict[str, Any] | None:
+    """What `jobs.drift_work.run_windows` is asked, from the widgets; None where there is nothing to ask about, and why is said."""
     what = st.segmented_control("Look at", [LAST, RELEASES, SIDES], default=LAST, required=True, key="drift_what")
     left, middle, right = st.columns(3)
     if what == RELEASES:
         names = list(dict.fromkeys(row.release for row in reversed(now.state.stages)))
         if len(names) < 2:
             st.caption("Only one release has been served so far; there is nothing to compare it with.")
+            return None
         one = left.selectbox("Release", names, key="drift_release")
         others = [name for name in names if name != one]
         other = middle.selectbox("Against", others, key="drift_against")

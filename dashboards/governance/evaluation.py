@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from html import escape
+from urllib.parse import quote
 
 import polars as pl
 import streamlit as st
@@ -85,7 +86,7 @@ def _runs(runs: pl.DataFrame) -> None:
         rows = [
             (
                 stamp(one["started_at"])[:16],
-                f'<a href="?show=evaluation&run={escape(one["run_id"])}">{escape(one["release"])}</a>',
+                f'<a href="?show=evaluation&run={quote(one["run_id"])}">{escape(one["release"])}</a>',
                 ui.chip(*VERDICTS.get(one["verdict"] or "", ("Not finished", "wait"))),
                 escape(one["criteria_name"]),
                 escape(governance_values.data_words(one["datasets"])),
@@ -121,7 +122,7 @@ def _data(now: View) -> None:
 
 def _origin(text: str) -> str:
     if text.startswith("incident:"):
-        return f'learned from <a href="incidents?incident={escape(text.removeprefix("incident:"))}">an incident</a>'
+        return f'learned from <a href="incidents?incident={quote(text.removeprefix("incident:"))}">an incident</a>'
     return escape(text)
 
 

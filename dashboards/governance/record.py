@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from html import escape
 from typing import Any
 
@@ -19,7 +19,8 @@ from dashboards.shell import View
 from dashboards.words import count_text
 
 PAGE = 25
-SPANS = {"1": "Last 24 h", "7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days"}
+DAYS = "days"
+SPANS = {"1": "Last 24 h", "7": "Last 7 days", "30": "Last 30 days", "90": "Last 90 days", DAYS: "Days that you choose"}
 ANY, WIDE = "Any", 30
 NAMES = "audit_names"
 CHAINS = {"audit": "Audit log", "ledger": "Evidence ledger"}
@@ -50,23 +51,40 @@ def page(now: View) -> None:
     with grid.cell():
         event = select("event", "What", events, governance_values.event_words)
     with grid.cell():
-        days = select("since", "When", list(SPANS), SPANS.__getitem__)
+        span = select("since", "When", list(SPANS), SPANS.__getitem__)
     with grid.cell():
         words = filters.typed("words", "Words", "in the reason, or what it is about")
-    since = now.state.meta.now - timedelta(days=int(days)) if days else None
-    if now.config.may_act and now.person.may(Permission.LOOK):
-        begin = f"{since:%Y-%m-%dT%H:%M}" if since else ""
+    since, until = _days(now, grid) if span == DAYS else (_ago(now, span), None)
+    if since and until and since >= until:
+        ui.empty("The first day is behind the last one.", "Choose an earlier first day, or a later last one.")
+    elif now.config.may_act and now.person.may(Permission.LOOK):
+        begin, end = (f"{moment:%Y-%m-%dT%H:%M}" if moment else "" for moment in (since, until))
         named = {"event": event} if event else {}
-        wanted = {"actor": actor, "words": words, "since": begin} | named
+        wanted = {"actor": actor, "words": words, "since": begin, "until": end} | named
         _asked(now, "conversation_reads" if event in READINGS else "audit", wanted)
     else:
-        found = governance_values.chosen(frame, actor, event, words, since)
+        found = governance_values.chosen(frame, actor, event, words, since, until)
         _table(now, governance_values.told(found.head(PAGE * 4).to_dicts()))
         st.caption(
             f"{found.height:,} rows match among the newest {frame.height:,}, which the snapshot has. Log in to page through all of them."
         )
     export.offer("audit", frame, "pages/governance_audit", {}, "The newest rows, as the snapshot has them.")
     _check(now)
+
+
+def _ago(now: View, span: str) -> datetime | None:
+    return now.state.meta.now - timedelta(days=int(span)) if span else None
+
+
+def _days(now: View, grid: Any) -> tuple[datetime | None, datetime | None]:
+    """From the first day chosen to the end of the last one (UTC), either may be open."""
+    today = now.state.meta.now.date()
+    with grid.cell():
+        first = filters.day("from", "From (UTC)", today)
+    with grid.cell():
+        last = filters.day("to", "To (included)", today)
+    begin = datetime.combine(first, time.min, UTC) if first else None
+    return begin, datetime.combine(last, time.min, UTC) + timedelta(days=1) if last else None
 
 
 def select(param: str, label: str, options: Sequence[str], shown: Any = str, default: str = ANY) -> str:

@@ -133,14 +133,23 @@ def link(event: str, subject: str) -> str:
     return f"review?week={quote('-'.join(subject.split('-')[:2]))}" if event.startswith("review_pinned") else ""
 
 
-def chosen(frame: pl.DataFrame, actor: str, event: str, words: str, since: datetime | None = None) -> pl.DataFrame:
-    """Rows of the snapshot's part of the log that match, newest first; "" matches everything."""
+def chosen(
+    frame: pl.DataFrame,
+    actor: str,
+    event: str,
+    words: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> pl.DataFrame:
+    """Rows of the snapshot's part of the log in [since, until) that match, newest first; "" and None match everything."""
     if actor:
         frame = frame.filter(pl.col("actor") == actor)
     if event:
         frame = frame.filter(pl.col("event") == event)
     if since is not None:
         frame = frame.filter(pl.col("at") >= to_text(since))
+    if until is not None:
+        frame = frame.filter(pl.col("at") < to_text(until))
     if words:
         low = words.lower()
         found = [pl.col(name).str.to_lowercase().str.contains(low, literal=True) for name in ("reason", "subject")]

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import streamlit as st
@@ -201,7 +202,7 @@ def items_table(items: pl.DataFrame, now: datetime, *, with_incident: bool) -> N
             escape(item["kind"]),
             escape(item["owner"]),
             "\u2013" if item["due_at"] is None else ui.when(item["due_at"], now),
-            f'<a href="?incident={escape(item["incident_id"])}">open</a>' if with_incident else "",
+            f'<a href="?incident={quote(item["incident_id"])}">open</a>' if with_incident else "",
         )
         for item in items.head(50).to_dicts()
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from calendar import monthrange
 from datetime import datetime, timedelta
 from html import escape
 
@@ -11,12 +10,12 @@ import streamlit as st
 
 from controlplane.core.estimates import Interval
 from controlplane.core.metrics import METRICS
-from controlplane.core.weekly_forecast import forecast
+from controlplane.core.weekly_forecast import DAY, of_month
 from dashboards import measures, ui
 from dashboards.review import data as data_review
 from dashboards.shell import View
 
-DAY = timedelta(days=1)
+LOOK_BACK = timedelta(days=62)  # this month and, for the forecast, the last 28 days before it
 LEVEL = 0.95
 VERDICT_TONES = {"grow": "good", "roll back": "bad", "hold": "wait"}
 
@@ -48,20 +47,15 @@ def _cost(now: View, since: datetime, until: datetime, name: str, bins: pl.DataF
 def month_rows(now: View, until: datetime) -> list[tuple[str, str]]:
     """The month so far, and its forecast or why there is none. The same method as the weekly review's."""
     end = min(until, now.state.meta.now)
-    month = (end - timedelta(microseconds=1)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = month + monthrange(month.year, month.month)[1] * DAY
-    rows = data_review.daily_cost(*now.at, min(month, end - 28 * DAY), end)
-    daily = {row["day"]: float(row["cost_usd"]) for row in rows.to_dicts()}
-    so_far = sum(cost for day, cost in daily.items() if day >= month.date())
-    whole = [day for day in daily if day < end.date()]
-    first = min(whole, default=None)
-    days = [daily.get(first + i * DAY, 0.0) for i in range((max(whole) - first).days + 1)] if first else []
-    told = forecast(so_far, days, (following - end) / DAY, LEVEL)
-    label = f"{month:%B} so far"
+    since = end - LOOK_BACK
+    daily = {row["day"]: float(row["cost_usd"]) for row in data_review.daily_cost(*now.at, since, end).to_dicts()}
+    month = of_month(daily, since, end, LEVEL)
+    told = month.told
+    label = f"{month.begin:%B} so far"
     if told.month.value is None or told.month.low is None or told.month.high is None:
-        return [(label, money(so_far)), (f"Forecast of {month:%B}", f"not yet: {told.reason}")]
+        return [(label, money(month.spent)), (f"Forecast of {month.begin:%B}", f"not yet: {told.reason}")]
     shown = f"{money(told.month.value)} [{money(told.month.low)}, {money(told.month.high)}]"
-    return [(label, money(so_far)), (f"Forecast of {month:%B}", shown)]
+    return [(label, money(month.spent)), (f"Forecast of {month.begin:%B}", shown)]
 
 
 def everyone_rows(bins: pl.DataFrame) -> list[tuple[str, str]]:

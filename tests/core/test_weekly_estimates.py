@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from controlplane.core.weekly_estimates import (
     verdict,
     z_of,
 )
-from controlplane.core.weekly_forecast import LEAST, forecast
+from controlplane.core.weekly_forecast import LEAST, forecast, of_month, whole_days
 
 LEVEL = 0.95
 
@@ -244,3 +245,30 @@ def test_a_forecast_needs_whole_days() -> None:
     assert forecast(10.0, [1.0, 3.0] * 20, 2, LEVEL).days == 28
     with pytest.raises(ValueError, match="days are left"):
         forecast(1.0, [], -1, LEVEL)
+
+
+def at(day: int, hour: int = 0, month: int = 1) -> datetime:
+    return datetime(2026, month, day, hour, tzinfo=UTC)
+
+
+def test_days_that_are_not_whole_are_no_days() -> None:
+    daily = {date(2026, 1, 4): 1.0, date(2026, 1, 5): 2.0, date(2026, 1, 7): 4.0}
+    since = at(1) - timedelta(days=5)
+    assert whole_days(daily, since, at(8)) == [2.0, 0.0, 4.0]  # the record began at some time of the 4th
+    assert whole_days(daily, since, at(7, 12)) == [2.0, 0.0]  # the 7th is not over
+    assert whole_days(daily, since, at(10)) == [2.0, 0.0, 4.0, 0.0, 0.0]  # quiet days cost nothing, also the last
+    assert whole_days(daily, at(4), at(8)) == [1.0, 2.0, 0.0, 4.0]  # there was a record before the window
+    assert whole_days(daily, at(4, 6), at(8)) == [2.0, 0.0, 4.0]  # the window begins within the 4th
+    assert whole_days(daily, since, at(4, 6)) == []
+    assert whole_days({}, since, at(8)) == whole_days({date(2026, 1, 4): 0.0}, since, at(8)) == []
+
+
+def test_midnight_belongs_to_the_month_that_ends() -> None:
+    daily = {date(2026, 1, 1) + timedelta(days=i): 3.0 for i in range(31)}
+    found = of_month(daily, at(1), at(1, month=2), LEVEL)
+    assert (found.begin, found.end, found.spent) == (at(1), at(1, month=2), 93.0)
+    assert found.told.month.value == 93.0
+    later = of_month(daily | {date(2026, 2, 1): 1.0}, at(1), at(1, 12, month=2), LEVEL)
+    assert (later.begin, later.spent) == (at(1, month=2), 1.0)
+    assert later.told.month.value == pytest.approx(1.0 + 27.5 * 3.0)
+    assert later.told.days == 28

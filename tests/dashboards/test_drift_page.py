@@ -88,3 +88,11 @@ def test_a_viewer_reads_but_may_not_run(monkeypatch, full_control):
     )
     assert next(button for button in app.button if button.label == "Run the analysis").disabled
     assert "Where the workspace is, the same is `controlplane drift run --hours 0.5`." in text(app)
+
+
+def test_two_releases_are_compared_only_where_there_are_two(monkeypatch, full_home, healthy_home):
+    for home, count in ((full_home, 2), (healthy_home, 1)):
+        app = open_page(monkeypatch, home, "drift")
+        app.segmented_control(key="drift_what").set_value("Two releases").run()
+        assert ("Only one release has been served so far" in text(app)) == (count == 1)
+        assert ("Run the analysis" in [button.label for button in app.button]) == (count == 2)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from controlplane.core.audit import READINGS
 from controlplane.store.snapshot import SnapshotReader
 from jobs.control import Control
 from tests.dashboards.conftest import TOKEN
@@ -84,3 +86,20 @@ def test_the_log_is_paged_checked_and_packed(monkeypatch: pytest.MonkeyPatch, fu
     assert "Verified" in settle(app, "Note the hash of its manifest")
     assert [file.suffix for file in (full_control.deps.home / "exports").iterdir()] == [".zip"]
     assert len(app.get("download_button")) == 1
+
+
+def test_the_log_of_days_that_one_chooses(monkeypatch: pytest.MonkeyPatch, full_control: Control) -> None:
+    control = (full_control.server.url, TOKEN)
+    rows = [row for row in full_control.deps.state.audit_rows() if row["event"] not in READINGS]
+    day = str(rows[-1]["at"])[:10]
+    hidden = sum(1 for row in rows if str(row["at"])[:10] == day)
+    home = full_control.deps.home
+    app = open_page(monkeypatch, home, "governance", control=control, since="days", **{"from": day, "to": day})
+    assert f"of {hidden} rows" in text(app)
+    app.date_input(key="pick_from").set_value(None).run()
+    assert f"of {len(rows)} rows" in text(app)
+    app.date_input(key="pick_to").set_value(date.fromisoformat(day) - timedelta(days=400)).run()
+    assert "No row matches." in text(app)
+    app.date_input(key="pick_from").set_value(date.fromisoformat(day)).run()
+    assert "The first day is behind the last one." in text(app)
+    assert app.query_params["from"] in (day, [day])

@@ -90,6 +90,8 @@ def test_rows_are_chosen_as_the_control_process_chooses_them() -> None:
     assert values.chosen(frame, "", "", "100 % SURE")["seq"].to_list() == [5]
     assert values.chosen(frame, "", "", "R2")["seq"].to_list() == [2]
     assert values.chosen(frame, "", "", "", NOW + timedelta(minutes=4))["seq"].to_list() == [5, 4]
+    between = values.chosen(frame, "", "", "", NOW + timedelta(minutes=2), NOW + timedelta(minutes=4))
+    assert between["seq"].to_list() == [3, 2]  # the end is not included
 
 
 @pytest.mark.parametrize(

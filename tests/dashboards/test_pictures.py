@@ -80,7 +80,7 @@ def keep(seen: Watched, name: str) -> None:
     page.wait_for_timeout(600)
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
     if KEPT != ARTEFACTS:
         shutil.copy(path, ARTEFACTS / path.name)
 
