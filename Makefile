@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 7
 ARGS ?=
+# Empty means that Python keeps compiled modules: dozens of processes start in a test run, and each would compile every library again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo up test slow fuzz lint bench docs pictures lock clean
 

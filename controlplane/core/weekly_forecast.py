@@ -84,7 +84,7 @@ def forecast(spent: float, days: Sequence[float], left: float, level: float) -> 
     if left == 0.0:
         return Forecast(Estimate(value=spent, low=spent, high=spent, n=n), n, "")
     if n < LEAST:
-        reason = f"{n} whole days of cost are known, a forecast needs {LEAST}"
+        reason = f"{n} whole day{'' if n == 1 else 's'} of cost known, a forecast needs {LEAST}"
         return Forecast(Estimate(value=None, n=n), n, reason)
     from scipy.special import stdtrit  # scipy.stats says the same and takes two seconds to load
 

@@ -35,7 +35,7 @@ def test_it_opens_with_the_answer_its_reasons_and_every_measure(
     assert "controlplane topics" in shown
     assert "controlplane tradeoff --record" in shown
     assert "Forecast of January" in shown
-    assert "not yet: 2 whole days of cost are known, a forecast needs 7" in shown
+    assert "not yet: 1 whole day of cost known, a forecast needs 7" in shown
     assert charts(app) == 3
 
 
