@@ -38,13 +38,13 @@ lint: setup  ## style, types, import contracts
 	$(BIN)/lint-imports
 
 test: lint .venv/.llm  ## lint and all tests (under 12 minutes on 2 cores)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: setup .venv/.llm  ## the long simulations
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 fuzz: setup  ## the tests with new random examples (make test repeats the same ones)
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile $(ARGS)
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup  ## ratios measured in one run
 	@$(BIN)/python -m tests.bench $(ARGS)

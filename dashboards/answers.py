@@ -288,7 +288,8 @@ def _line(item: Requirement, state: State, policy: Policy) -> Line:
         return Line(TIME, tone, duration(age), duration(need), gap, _part(age / need if need else 1.0))
     if item.name == "treated customers":
         have, wanted = int(item.have), int(item.need)
-        gap = f"{max(wanted - have, 0):,} more customers"
+        more = max(wanted - have, 0)
+        gap = f"{more:,} more customer{'' if more == 1 else 's'}"
         return Line(CUSTOMERS, tone, f"{have:,}", f"{wanted:,}", gap, _part(have / wanted if wanted else 1.0))
     if item.name == "triggers have data":
         return _data_line(item, tone)

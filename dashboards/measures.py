@@ -96,6 +96,8 @@ def _measure(metric: Metric, rows: pl.DataFrame, policy: Policy | None) -> Measu
     both = [(treated, control) for treated, control in strata if min(treated.n, control.n) >= 2]
     margin, limit = margin_of(policy, metric.name), limit_of(policy, metric.name)
     difference = stratified(both) if metric.comparable else None
+    if difference is not None and empty(metric, difference):
+        difference = None
     alone = _value_interval(metric, arms["assistant"])
     averaged = bool(both) and metric.comparable  # pooled totals would mix shares, whether or not there is an interval
     values = _standardised(both) if averaged else {arm: _value(metric, frame) for arm, frame in arms.items()}
@@ -152,6 +154,11 @@ def stratified(strata: Sequence[tuple[Sums, Sums]], alpha: float = ALPHA) -> Int
     )
     found = compare(treated, control, alpha)
     return None if found is None else found.anytime
+
+
+def empty(metric: Metric, difference: Interval) -> bool:
+    """Whether the interval says nothing: that of a share which reaches as far to both sides as shares can be apart."""
+    return metric.kind in RATES and difference.high - difference.low >= 2.0
 
 
 def verdict(metric: Metric, difference: Interval | None, margin: float | None) -> str:

@@ -84,17 +84,27 @@ def _requirement(line: Line) -> str:
 
 
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = (), when: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    numeric: Sequence[int] = (),
+    when: Sequence[int] = (),
+    why: int | None = None,
 ) -> None:
-    """A plain table. Cells are HTML, so callers escape; `numeric` columns are right-aligned, `when` columns never wrap."""
+    """A plain table. Cells are HTML, so callers escape; `numeric` columns are right-aligned, `when` columns never wrap.
+
+    why: the column of sentences; on a phone it stands below the others of its row.
+    """
 
     def kind(index: int) -> str:
+        if index == why:
+            return ' class="cp-why"'
         return ' class="cp-num"' if index in numeric else ' class="cp-when"' if index in when else ""
 
     titles = "".join(f"<th{kind(i)}>{escape(title)}</th>" for i, title in enumerate(head))
     body = "".join(f"<tr>{''.join(f'<td{kind(i)}>{cell}</td>' for i, cell in enumerate(row))}</tr>" for row in rows)
+    told = "" if why is None else " cp-told"
     st.html(
-        f'<div class="cp-scroll"><table class="cp-lines"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="cp-scroll"><table class="cp-lines{told}"><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 

@@ -75,7 +75,7 @@ def demo(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Tell the story of a rollout in under a minute: a bad change goes in, is found, cut, verified and told.
+    """Tell the story of a rollout in about a minute: a bad change goes in, is found, cut, verified and told.
 
     Examples:
 

@@ -21,6 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 REFUSED, BAD_INPUT, OUTSIDE, INTERRUPTED = 1, 2, 3, 130
+STOPPED_QUERY = "Query interrupted"  # what DuckDB makes of an interrupt that comes while it works: a RuntimeError
 
 stderr = Console(stderr=True)
 
@@ -121,6 +122,10 @@ def _message_and_code(error: Exception) -> tuple[str, int] | None:
             return str(error), OUTSIDE
         case DatabaseError():
             return f"the state database cannot be used: {error.orig}", OUTSIDE
+        case duckdb.InterruptException():
+            return "interrupted", INTERRUPTED
+        case RuntimeError() if str(error) == STOPPED_QUERY:
+            return "interrupted", INTERRUPTED
         case duckdb.IOException():
             return f"the facts database cannot be used: {error}", OUTSIDE
         case _:

@@ -1,4 +1,4 @@
-"""`controlplane demo`: the story in under a minute, then dashboards and live traffic until Ctrl-C.
+"""`controlplane demo`: the story in about a minute, then dashboards and live traffic until Ctrl-C.
 
 Everything is real but the customers and the clock: the assistant answers, logs land and are ingested, blocks close, evidence
 decides, a flag server on loopback is probed over HTTP. The same seed gives the same decisions.

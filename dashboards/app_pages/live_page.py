@@ -364,7 +364,7 @@ def _decisions(now: View) -> None:
         )
         for row in rows
     ]
-    ui.table(("When", "What", "Who", "Why"), cells, when=(0,))
+    ui.table(("When", "What", "Who", "Why"), cells, when=(0,), why=3)
 
 
 main()

@@ -28,7 +28,7 @@ from controlplane.core.model import MetricKind, RolloutState
 from controlplane.core.multiplicity import adjusted
 from controlplane.core.policy import Policy
 from dashboards.answers import history
-from dashboards.measures import ALPHA, RATES, margin_of, maturity
+from dashboards.measures import ALPHA, RATES, empty, margin_of, maturity
 from dashboards.values import State
 
 BETTER, WORSE, NOT_WORSE, NOT_SHOWN, UNKNOWN = "better", "worse", "not worse", "no difference shown", "unknown"
@@ -175,7 +175,7 @@ def levels(metric: Metric, frame: pl.DataFrame) -> tuple[list[Level], Mixed | No
     rows = frame.filter(pl.col("metric") == metric.name)
     names = sorted(rows["segment"].unique().to_list())
     groups = {name: _groups(metric, rows.filter(pl.col("segment") == name)) for name in names}
-    found = {name: compare(*groups[name], ALPHA) for name in names}
+    found = {name: _compared(metric, groups[name]) for name in names}
     known = {name: difference for name, difference in found.items() if difference is not None}
     mixed = shrunk([d.fixed.estimate for d in known.values()], [d.error for d in known.values()])
     own = adjusted(np.array([anytime_p(d.log_e) for d in known.values()], dtype=float), "bh")
@@ -201,10 +201,10 @@ def trace(metric: Metric, frame: pl.DataFrame) -> pl.DataFrame:
         for row in bins.to_dicts():
             place = int(row["span"]), str(row["arm"])
             kept[place] = kept.get(place, Sums()) + _sums(metric, row)
-        sides = [
+        treated, control = (
             {str(span): _group(sums) for (span, of), sums in kept.items() if of == arm and sums.n >= 2} for arm in ARMS
-        ]
-        if (found := compare(sides[0], sides[1], ALPHA)) is not None:
+        )
+        if (found := _compared(metric, (treated, control))) is not None:
             ends = (found.anytime.low, found.anytime.high, found.fixed.low, found.fixed.high)
             made.append((start[0], found.fixed.estimate, *ends, found.n_t + found.n_c))
     names = ("start", "estimate", "low", "high", "one_low", "one_high", "n")
@@ -225,8 +225,7 @@ def split(chosen: Sequence[Stage], frame: pl.DataFrame) -> Split | None:
 
 
 def _effect(metric: Metric, rows: pl.DataFrame, policy: Policy | None) -> Effect:
-    treated, control = _groups(metric, rows)
-    found = compare(treated, control, ALPHA)
+    found = _compared(metric, _groups(metric, rows))
     n_all, n = (int(rows.filter(pl.col("arm") == ARMS[0])[name].sum()) for name in ("n_all", "n"))
     side_by_side = rows.filter((pl.col("arm").n_unique() >= 2).over("span"))
     told = (
@@ -242,6 +241,11 @@ def _effect(metric: Metric, rows: pl.DataFrame, policy: Policy | None) -> Effect
     mature = n / n_all if n_all else None
     waited, margin = maturity(policy, metric.name), margin_of(policy, metric.name)
     return Effect(metric, found, values[0], values[1], counts[0], counts[1], mature, waited, margin, provisional)
+
+
+def _compared(metric: Metric, sides: tuple[dict[str, Group], dict[str, Group]]) -> Difference | None:
+    found = compare(*sides, ALPHA)
+    return None if found is None or empty(metric, found.anytime) else found
 
 
 def _judged(effect: Effect, p: float) -> Effect:

@@ -149,7 +149,7 @@ def _table(now: View, rows: Sequence[Mapping[str, Any]]) -> None:
                 f"{row['seq']:,}",
             )
         )
-    ui.table(("When", "What", "Who", "Why", "About", "Row"), body, numeric=(5,), when=(0,))
+    ui.table(("When", "What", "Who", "Why", "About", "Row"), body, numeric=(5,), when=(0,), why=3)
 
 
 def _check(now: View) -> None:

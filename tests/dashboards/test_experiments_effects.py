@@ -9,6 +9,7 @@ import pytest
 
 from controlplane.core.estimates import Sums, confidence_sequence
 from controlplane.core.metrics import METRICS
+from dashboards import measures
 from dashboards.answers import BAD, GOOD, QUIET, WAIT
 from dashboards.experiments import effects, words
 from dashboards.experiments.effects import Split, Stage
@@ -89,6 +90,22 @@ def test_one_arm_or_no_rows_is_unknown():
     one, none = effects.effects(["escalation_rate", "contact_rate"], frame, None, None)
     assert (one.found, one.verdict, one.provisional, one.treated) == (None, effects.UNKNOWN, False, 0.1)
     assert (none.n_t, none.mature, none.treated) == (0, None, None)
+
+
+def test_an_interval_beyond_everything_possible_is_too_little_data():
+    """Three conversations against 65: the band would reach from -289 to +248 percentage points."""
+    few = pl.DataFrame(arms("escalation_rate", 0, (3, 1), (65, 35)))
+    (found,) = effects.effects(["escalation_rate"], few, None, None)
+    assert (found.found, found.verdict, found.n_t, found.treated) == (None, effects.UNKNOWN, 3, pytest.approx(1 / 3))
+    (level,), mixed = effects.levels(ESCALATION, few)
+    assert (level.found, level.verdict, mixed) == (None, effects.UNKNOWN, None)
+    assert effects.trace(ESCALATION, few.with_columns(start=pl.lit(AT))).is_empty()
+    review = measures.measure("escalation_rate", few, None)
+    assert (review.difference, review.verdict) == (None, measures.UNKNOWN)
+    more = pl.DataFrame(arms("escalation_rate", 0, (60, 20), (1300, 700)))
+    (found,) = effects.effects(["escalation_rate"], more, None, None)
+    assert found.found is not None
+    assert -1.0 < found.found.anytime.low < found.found.anytime.high < 1.0
 
 
 def test_a_segment_is_chosen_or_all_are_added_up():

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 
 from controlplane.store.snapshot import CURRENT
 from jobs.control import Control
-from tests.dashboards.browser import ARTEFACTS, PHONE, TOKEN, Watched, chromium, needs_chromium, served
+from tests.dashboards.browser import ARTEFACTS, DESKTOP, PHONE, TOKEN, Watched, chromium, needs_chromium, served
 
 pytestmark = needs_chromium
 ROOT = Path(__file__).parents[2]
@@ -38,16 +38,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def url(read_only_control: Control) -> Iterator[str]:
+def seen(browser: Browser, read_only_control: Control) -> Iterator[Watched]:
+    """One visitor for all pages: each new one would load Streamlit's whole client again."""
     control = read_only_control
-    with served(control.deps.home, control.server.url, TOKEN) as found:
-        yield found
+    with served(control.deps.home, control.server.url, TOKEN) as url:
+        yield Watched(browser, url)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_in_the_browser(browser: Browser, url: str, read_only_control: Control, name: str) -> None:
+def test_a_page_in_the_browser(seen: Watched, read_only_control: Control, name: str) -> None:
     (read_only_control.deps.snapshots / CURRENT).touch()  # as a publisher that lives does
-    seen = Watched(browser, url)
+    seen.page.set_viewport_size(DESKTOP)
     page = seen.open(name)
     seen.picture(f"page-{name}")
     assert page.get_by_role("heading", level=1).count() == 1

@@ -333,9 +333,11 @@ def check_month(ask: Asked, page: str) -> None:
     ((days,),) = ask.sql(
         f"SELECT count(DISTINCT CAST(ts AS DATE)) FROM interactions WHERE arm = 'assistant' AND CAST(ts AS DATE) < DATE '{ask.now:%Y-%m-%d}'"
     )
-    known = days - 1  # the first day may have begun late
+    known = max(days - 1, 0)  # the first day may have begun late
     assert facts[f"{ask.now:%B} so far"] == f"${month:.3f}"
-    assert facts[f"Forecast of {ask.now:%B}"].startswith(f"not yet: {known} whole day{'' if known == 1 else 's'} of cost known")
+    assert facts[f"Forecast of {ask.now:%B}"].startswith(
+        f"not yet: {known} whole day{'' if known == 1 else 's'} of cost known"
+    )
     ((eligible, mine, spent, minutes),) = ask.sql(
         "SELECT count(*), count(*) FILTER (c.arm = 'assistant'), sum(c.cost_usd) FILTER (c.arm = 'assistant'),"
         " date_diff('second', min(c.started_at), max(c.started_at)) / 60 FROM conversations AS c WHERE coalesce(c.eligible, TRUE)"
