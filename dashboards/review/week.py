@@ -64,7 +64,8 @@ def sign_off(one: Pinned) -> str:
 
 def standing(one: Pinned) -> str:
     """When it was pinned, and which version it is."""
-    said = f"Pinned {stamp(one.pinned_at)[:16]} UTC; its numbers never change."
+    pinned = f"Pinned {stamp(one.pinned_at)[:16]} UTC; its numbers never change."
+    said = f"{pinned} Judged once, so its intervals are narrower than those below."
     if one.version > 1:
         said = f"Version {one.version}. {said}"
     return f"{said} Corrected by {one.corrected_by}." if one.corrected_by else said
