@@ -80,8 +80,6 @@ def test_the_roll_back_button_to_the_end(
         dark.picture("review-dark")
         dark.clean()
         seen = Watched(browser, url)
-        seen.open()
-        seen.picture("review")
         page = seen.open("live?window=24+h")
         seen.picture("live")
         assert "Running" in page.inner_text(".cp-strip")

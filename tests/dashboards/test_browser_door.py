@@ -137,19 +137,19 @@ def _by_provider(browser: Browser, url: str) -> None:
     seen = Watched(browser, url, token="")
     # the provider of this test dresses its own form from outside; what counts is what our pages ask for
     seen.page.route(lambda asked: "127.0.0.1" not in asked, lambda route: route.abort())
-    page = seen.open("live")
+    page = seen.open("incidents")
     for who, said in ((ANA, "ana.lopez, operator"), (EVE, "eve@example.com, viewer")):
         page.get_by_role("link", name="Log in").click()
         page.get_by_role("link", name="Log in with Example Bank").click()
         page.get_by_role("button", name=str(who["sub"]), exact=True).click()
         page.wait_for_selector(f".cp-strip:has-text('{said}')", timeout=PATIENCE_MS)
-        assert "/live" in page.url
+        assert "/incidents" in page.url
         seen.settled()
         page.get_by_role("link", name="Log out").click()
         page.wait_for_load_state()
         if page.get_by_role("button").count() and not page.url.startswith(url):
             page.get_by_role("button").first.click()
-        page.goto(f"{url}/live")
+        page.goto(f"{url}/incidents")
         page.wait_for_selector(".cp-strip:has-text('Log in')", timeout=PATIENCE_MS)
     assert [error for error in seen.errors if "Content Security Policy" in error] == []
     assert all(os.path.basename(asked) == "pico.min.css" for asked in seen.outside)
