@@ -7,7 +7,7 @@ ARGS ?=
 # Empty means that Python keeps compiled modules: dozens of processes start in a test run, and each would compile every library again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo up test slow fuzz lint bench docs pictures lock clean
+.PHONY: help setup demo up modules test slow fuzz lint bench docs pictures lock clean
 
 help:  ## list the words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,7 +37,11 @@ lint: setup  ## style, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint .venv/.llm  ## lint and all tests (under 12 minutes on 2 cores)
+modules: .venv/.llm
+	@$(BIN)/python -m pytest --collect-only --quiet > /dev/null 2>&1 || true  # compiles what every worker loads, once; the tests say what is wrong
+
+test: .venv/.llm  ## lint and all tests (under 12 minutes on 2 cores)
+	@$(MAKE) --no-print-directory --jobs=2 lint modules
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 slow: setup .venv/.llm  ## the long simulations
